@@ -12,7 +12,7 @@ from foodkd.data.folder import folder
 from foodkd.data.food101 import food101
 from foodkd.data.generated import generated
 from foodkd.data.listing import SPLITS, Part
-from foodkd.data.packing import ArrayStore, JoinedStore, Store, cache_folder, open_store
+from foodkd.data.packing import ArrayStore, JoinedStore, Opened, Store, cache_folder, open_store
 from foodkd.data.sampling import limited, stream
 from foodkd.data.uecfood256 import uecfood256
 from foodkd.errors import FoodkdError
@@ -111,7 +111,16 @@ def open_photos(
         if "unexpected keyword" in str(error):
             raise FoodkdError(f"The dataset {dataset} has no option {str(error).split()[-1]}.") from error
         raise
-    return _from_parts(parts, Path(str(root)), split, resolution, cache, pack, limit, seed)
+    parts = parts if limit is None else _limited(parts, limit, seed)
+    if not sum(len(part.rows) for part in parts):
+        raise FoodkdError(f"The split {split!r} of {root} holds no photo; check its layout and the held-out share.")
+    where = cache or cache_folder(Path(str(root)))
+    opened = [
+        open_store(part, resolution=resolution, cache=where, pack=pack, limited=limit is not None)
+        for part in parts
+        if len(part.rows)
+    ]
+    return _joined(opened, resolution)
 
 
 def channel_statistics(
@@ -153,47 +162,24 @@ def _generated(split: str, resolution: int, seed: int, options: dict[str, Any]) 
     return Photos(ArrayStore(pictures), rows, classes=classes, ids=ids, labels=labels, resolution=resolution)
 
 
-def _from_parts(
-    parts: list[Part],
-    root: Path,
-    split: str,
-    resolution: int,
-    cache: Path | None,
-    pack: bool | None,
-    limit: int | None,
-    seed: int,
-) -> Photos:
-    """Open the store of every part and lay them one behind the other."""
+def _limited(parts: list[Part], limit: int, seed: int) -> list[Part]:
+    """At most `limit` photos of each class, over all parts together."""
     labels = np.concatenate([part.listing.labels[part.rows] for part in parts])
-    ids = [part.listing.ids[i] for part in parts for i in part.rows]
-    keep = np.arange(len(ids)) if limit is None else limited(labels, ids, limit, seed=seed)
-    if not len(keep):
-        raise FoodkdError(f"The split {split!r} of {root} holds no photo; check its layout and the held-out share.")
-    stores, starts, rows, kept, before, first = [], [], [], [], 0, 0
-    for part in parts:
-        mine = keep[(keep >= before) & (keep < before + len(part.rows))] - before
-        if len(mine):
-            store, at, good = open_store(
-                part.listing,
-                part.rows[mine],
-                resolution=resolution,
-                cache=cache or cache_folder(root),
-                pack=pack,
-                limited=limit is not None,
-            )
-            stores.append(store)
-            starts.append(first)
-            rows.append(at + first)
-            kept.append(mine[good] + before)
-            first += len(part.listing)
-        before += len(part.rows)
-    chosen = np.concatenate(kept)
-    store = stores[0] if len(stores) == 1 else JoinedStore(tuple(stores), np.array(starts), resolution)
+    kept = np.zeros(len(labels), dtype=bool)
+    kept[limited(labels, [part.listing.ids[i] for part in parts for i in part.rows], limit, seed=seed)] = True
+    ends = np.cumsum([len(part.rows) for part in parts])[:-1]
+    return [Part(part.listing, part.rows[mine]) for part, mine in zip(parts, np.split(kept, ends), strict=True)]
+
+
+def _joined(opened: list[Opened], resolution: int) -> Photos:
+    """Lay the stores one behind the other."""
+    starts = np.cumsum([0, *(len(one.listing) for one in opened[:-1])])
+    stores = tuple(one.store for one in opened)
     return Photos(
-        store,
-        np.concatenate(rows),
-        classes=parts[0].listing.classes,
-        ids=[ids[i] for i in chosen],
-        labels=labels[chosen],
+        stores[0] if len(stores) == 1 else JoinedStore(stores, starts, resolution),
+        np.concatenate([one.rows + start for one, start in zip(opened, starts, strict=True)]),
+        classes=opened[0].listing.classes,
+        ids=[one.listing.ids[i] for one in opened for i in one.rows],
+        labels=np.concatenate([one.listing.labels[one.rows] for one in opened]),
         resolution=resolution,
     )

@@ -23,7 +23,7 @@ from typing import Protocol
 
 import numpy as np
 
-from foodkd.data.listing import Box, DataWarning, Listing
+from foodkd.data.listing import Box, DataWarning, Listing, Part
 from foodkd.data.photos import PhotoError, open_photo
 from foodkd.data.preprocessing import Preprocessing
 from foodkd.errors import FoodkdError
@@ -88,26 +88,36 @@ class JoinedStore:
         return photos
 
 
-def open_store(
-    listing: Listing, rows: np.ndarray, *, resolution: int, cache: Path, pack: bool | None, limited: bool
-) -> tuple[Store, np.ndarray, np.ndarray]:
-    """A store for some rows of a listing.
+@dataclass(frozen=True)
+class Opened:
+    """A store, the listing it was made of, and the rows of both that a split takes and that can be read."""
 
-    Returns:
-        The store, the rows of the store that hold them, and which of `rows` these are: positions into `rows`, broken
-        photos left out (with one warning).
+    store: Store
+    listing: Listing
+    rows: np.ndarray
+
+
+def open_store(part: Part, *, resolution: int, cache: Path, pack: bool | None, limited: bool) -> Opened:
+    """Open the photos of a split's part, making the pack first if it is not there; broken photos are left out.
+
+    Args:
+        part: the listing that is packed as a whole, and the rows wanted.
+        resolution: side of the reduced photos.
+        cache: where packs lie.
+        pack: None packs up to `PACK_LIMIT`. Without a pack every photo is decoded once all the same, to find the
+            broken ones before a run stumbles over them.
+        limited: the rows are a few of many; unless a pack of all is there, only they are packed.
     """
     packing = resolution <= PACK_LIMIT if pack is None else pack
-    folder = pack_folder(listing, cache, resolution if packing else 0)
-    taken = rows
-    if limited and not folder.exists():  # a few photos of a large dataset: don't decode all the others
-        listing, taken = listing.take(rows, f"{listing.name}-limited"), np.arange(len(rows))
-        folder = pack_folder(listing, cache, resolution if packing else 0)
-    broken = _made(folder, listing, resolution if packing else 0)
-    good = np.flatnonzero(~np.isin(taken, list(broken)))
-    _warn_broken([listing.ids[i] for i in taken if int(i) in broken], broken, len(taken))
-    store: Store = ArrayStore(_mapped(folder)) if packing else FileStore(listing, resolution)
-    return store, taken[good], good
+    packed = resolution if packing else 0
+    listing, rows = part.listing, part.rows
+    if limited and not pack_folder(listing, cache, packed).exists():
+        listing, rows = listing.take(rows, f"{listing.name}-limited"), np.arange(len(rows))
+    folder = pack_folder(listing, cache, packed)
+    broken = np.isin(rows, _made(folder, listing, packed))
+    _warn_broken([listing.ids[i] for i in rows[broken]], len(rows))
+    store: Store = ArrayStore(_mapped(folder, listing, packed)) if packing else FileStore(listing, resolution)
+    return Opened(store, listing, rows[~broken])
 
 
 def cache_folder(root: Path) -> Path:
@@ -152,14 +162,17 @@ def _within(box: Box, size: tuple[int, int]) -> Box:
     return left, upper, right, lower
 
 
-def _made(folder: Path, listing: Listing, resolution: int) -> set[int]:
+def _made(folder: Path, listing: Listing, resolution: int) -> list[int]:
     """Make the pack (resolution 0: the check) unless it is there; the broken rows."""
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder.parent)
         _check_space(folder.parent, len(listing) * resolution**2 * 3)
         _write(folder, listing, resolution)
-    return set(json.loads((folder / "pack.json").read_text())["broken"])
+    try:
+        return list(json.loads((folder / "pack.json").read_text())["broken"])
+    except (OSError, ValueError, KeyError) as error:
+        raise _damaged(folder, error) from error
 
 
 def _write(folder: Path, listing: Listing, resolution: int) -> None:
@@ -168,7 +181,9 @@ def _write(folder: Path, listing: Listing, resolution: int) -> None:
     try:
         broken = _write_photos(temporary / "photos.npy", listing, resolution)
         if len(broken) == len(listing):
-            raise FoodkdError(f"None of the {len(listing)} photos of {listing.name} can be read: {broken[0]}")
+            raise FoodkdError(
+                f"None of the {len(listing)} photos of {listing.name} can be read; the first: {broken[0]}"
+            )
         _write_note(temporary / "pack.json", listing, resolution, broken)
         temporary.chmod(0o755)
         try:
@@ -225,16 +240,23 @@ def _write_note(path: Path, listing: Listing, resolution: int, broken: dict[int,
     path.write_text(json.dumps(note, indent=1))
 
 
-def _mapped(folder: Path) -> np.ndarray:
+def _mapped(folder: Path, listing: Listing, resolution: int) -> np.ndarray:
     """The pack's photos, memory-mapped."""
     try:
         array = np.load(folder / "photos.npy", mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise FoodkdError(f"The pack {folder} is damaged ({error}); delete that folder, it is made again.") from error
+        raise _damaged(folder, error) from error
+    if array.shape != (len(listing), resolution, resolution, 3):
+        raise _damaged(folder, f"its photos are {array.shape}")
     return array
 
 
-def _warn_broken(names: list[str], broken: set[int], total: int) -> None:
+def _damaged(folder: Path, reason: object) -> FoodkdError:
+    """The sentence about a pack that was tampered with."""
+    return FoodkdError(f"The pack {folder} is damaged ({reason}); delete that folder, it is made again.")
+
+
+def _warn_broken(names: list[str], total: int) -> None:
     """One warning for all broken photos."""
     if names:
         warnings.warn(

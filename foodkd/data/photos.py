@@ -40,8 +40,8 @@ def open_photo(source: PhotoSource, *, max_pixels: int = MAX_PIXELS) -> Image.Im
     16-bit values are scaled (not clipped), CMYK and palettes are converted. Metadata is dropped.
 
     Args:
-        source: a path, the bytes of a file, an open binary file, a PIL picture, or an array (H, W), (H, W, 1),
-            (H, W, 3) or (H, W, 4) of uint8, uint16, bool, or floats in 0..1. Never changed.
+        source: a path, the bytes of a file, an open binary file, a PIL picture as it stands, or an array (H, W),
+            (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16, bool, or floats in 0..1. Never changed.
         max_pixels: a larger photo is refused before decoding; a larger JPEG is decoded at a half, a quarter or
             an eighth of its size where that brings it below.
 
@@ -77,7 +77,8 @@ def _opened(source: str | Path | bytes | IO[bytes], name: str) -> Image.Image:
     if isinstance(file, io.BytesIO) and not file.getbuffer().nbytes:
         raise PhotoError(f"{name} is empty (0 bytes); choose another file.")
     try:
-        return Image.open(file, formats=FORMATS)
+        Image.init()  # some builds of Pillow lack a format, and naming that one would be an error
+        return Image.open(file, formats=[kind for kind in FORMATS if kind in Image.OPEN])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PhotoError(f"{name} claims more pixels than can be opened safely; reduce it and try again.") from error
     except UnidentifiedImageError as error:
@@ -100,13 +101,13 @@ def _judge_path(path: Path, name: str) -> None:
 
 
 def _draft(image: Image.Image, max_pixels: int) -> None:
-    """Let the JPEG decoder itself halve a large photo; it then never holds the full size."""
-    if image.info.get("progressive") or image.info.get("progression"):
+    """Let the JPEG decoder itself reduce a large photo by 2, 4 or 8; it then never holds the full size."""
+    if image.info.get("progressive"):
         return  # a progressive file is buffered whole before it is reduced: no memory would be saved
     width, height = image.size
-    for halving in (2, 4, 8):
-        if (width // halving) * (height // halving) <= max_pixels:
-            image.draft(None, (width // halving, height // halving))
+    for part in (2, 4, 8):
+        if -(-width // part) * -(-height // part) <= max_pixels:
+            image.draft(None, (width // part, height // part))
             return
 
 
@@ -126,12 +127,10 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
     """Decode, turn upright, convert; the result is always a new picture without metadata."""
     try:
         image.load()
-    except (PhotoError, KeyboardInterrupt):
-        raise
+        turned = _upright(_eight_bit(image))
+        rgb = _over_white(turned) if turned.has_transparency_data else turned.convert("RGB")
     except Exception as error:  # truncated or damaged data: the kind of error depends on the decoder
         raise PhotoError(f"{name} is damaged or incomplete ({_reason(error)}); get it again.") from error
-    rgb = _upright(_eight_bit(image))
-    rgb = _over_white(rgb) if rgb.has_transparency_data else rgb.convert("RGB")
     clean = rgb.copy() if rgb is image else rgb
     clean.info = {}
     return clean

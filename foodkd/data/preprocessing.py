@@ -76,9 +76,9 @@ class Preprocessing(BaseModel):
 
     def unit(self, small: np.ndarray | Tensor) -> Tensor:
         """uint8 (B, R, R, 3) or (R, R, 3) -> float32 (B, 3, R, R) in 0..1; other shapes are refused."""
-        photos = (
-            torch.from_numpy(np.require(small, requirements=["C", "W"])) if isinstance(small, np.ndarray) else small
-        )
+        # torch shares an array's memory only if it may be written to; a read-only memory map is copied.
+        array = None if isinstance(small, Tensor) else np.require(small, requirements=["C", "W"])
+        photos = torch.as_tensor(small if array is None else array)
         photos = photos.unsqueeze(0) if photos.ndim == 3 else photos
         if photos.dtype != torch.uint8 or photos.shape[1:] != (self.resolution, self.resolution, 3):
             raise FoodkdError(

@@ -96,12 +96,12 @@ def _unzipped(archive: Path) -> Path:
 def category_names(path: Path) -> dict[int, str]:
     """Folder number -> name from a category.txt (`id<tab>name`, with a header line).
 
-    The official list names two dishes "omelet"; names that occur twice get their number: "omelet (15)".
+    The official list names two dishes "omelet"; names that occur twice get their number: "omelet (40)".
     """
     names: dict[int, str] = {}
     for line_number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         number, _, name = line.strip().partition("\t")
-        if line_number == 1 and not number.isdecimal() or not line.strip():
+        if (line_number == 1 and not number.isdecimal()) or not line.strip():
             continue
         if not number.isdecimal() or not name.strip() or int(number) in names:
             raise FoodkdError(f"{path}, line {line_number}: {line!r} is not a new number, a tab and a name.")
