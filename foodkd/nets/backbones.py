@@ -1,0 +1,204 @@
+"""Names to networks: torchvision's families and any convolutional network of timm, with starting weights and finer grids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from foodkd.errors import FoodkdError
+from foodkd.nets.families import FAMILIES, Family, Timm, timm_family, torchvision_family
+from foodkd.nets.geometry import trace
+from foodkd.nets.strides import set_stem_stride, take_out_stride
+from foodkd.nets.tapped import TappedClassifier
+
+
+class NetworkSettings(BaseModel):
+    """One network of a pair.
+
+    Attributes:
+        backbone: a torchvision name ("mobilenet_v2") or "timm:NAME".
+        size: side of its input in pixels.
+        pretrained: load the library's published ImageNet weights.
+        weights: a .safetensors file of starting weights; what it lacks stays fresh and is reported.
+        stem_stride: stride of the first convolution (smaller pictures want 1).
+        output_stride: pixels between the cells of the last stage (finer maps: 16 or 8).
+        dropout: before the last linear layer; None leaves the backbone's own.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backbone: str
+    size: int = Field(default=128, ge=32, le=1024)
+    pretrained: bool = False
+    weights: Path | None = None
+    stem_stride: int | None = None
+    output_stride: int | None = None
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+
+    def build(self, classes: int) -> TappedClassifier:
+        """The network, ready to train."""
+        options = self.model_dump(exclude={"backbone", "size"})
+        return build_network(self.backbone, classes, **options)
+
+    def skeleton(self, classes: int) -> TappedClassifier:
+        """The same network on the meta device: its shape without weights, to be filled from a checkpoint."""
+        options = self.model_dump(exclude={"backbone", "size", "pretrained", "weights"})
+        with torch.device("meta"):
+            return build_network(self.backbone, classes, **options)
+
+
+def available_networks() -> list[str]:
+    """The torchvision classifiers that can be tapped; any convolutional timm network works as `timm:NAME` besides."""
+    from torchvision.models import list_models
+
+    return sorted(name for name in list_models() if "/" not in name and "quantized" not in name and _is_supported(name))
+
+
+def _is_supported(name: str) -> bool:
+    from torchvision.models import get_model_builder
+
+    module = get_model_builder(name).__module__
+    return torchvision_family(name) is not None and module.count(".") == 2  # not detection, video, segmentation
+
+
+def build_network(
+    name: str,
+    classes: int,
+    *,
+    pretrained: bool = False,
+    weights: Path | None = None,
+    stem_stride: int | None = None,
+    output_stride: int | None = None,
+    dropout: float | None = None,
+) -> TappedClassifier:
+    """Build a classifier whose stages can be tapped.
+
+    Args:
+        name: torchvision's name or `timm:NAME`.
+        classes: number of classes K.
+        pretrained: load the library's published weights (through its own loader; needs a network connection once).
+        weights: a .safetensors file of starting weights instead.
+        stem_stride: stride of the first convolution.
+        output_stride: step of the last stage in input pixels; strides are taken out and later convolutions dilated.
+        dropout: probability before the last linear layer.
+
+    Returns:
+        The wrapped network in training mode; its `fresh` names the parameters that no file filled.
+
+    Raises:
+        FoodkdError: unknown name, impossible setting, or a weights file that does not fit.
+    """
+    network, family, published = _stock(name, classes, pretrained and weights is None)
+    taps = _taps(network, family, name)
+    if stem_stride is not None:
+        set_stem_stride(network, stem_stride)
+    if output_stride is not None:
+        _set_output_stride(network, family, taps, output_stride)
+    fresh = tuple(key for key, _ in network.named_parameters())
+    if weights is not None:
+        published = _read_weights(weights)
+    if published is not None:
+        fresh = load_matching(network, published, source=str(weights or f"the published weights of {name}"))
+    return TappedClassifier(network, family, taps, dropout=dropout, fresh=fresh)
+
+
+def _stock(name: str, classes: int, pretrained: bool) -> tuple[nn.Module, Family | Timm, dict[str, Tensor] | None]:
+    if name.startswith("timm:"):
+        network = _timm_network(name.removeprefix("timm:"), classes, pretrained)
+        published = dict(network.state_dict()) if pretrained else None
+        return network, timm_family(network, name.removeprefix("timm:")), published
+    from torchvision.models import get_model, get_model_weights
+
+    family = torchvision_family(name)
+    if family is None or name not in available_networks():
+        raise FoodkdError(_unknown(name))
+    network = get_model(name, weights=None, num_classes=classes, **dict(family.options))
+    if not pretrained:
+        return network, family, None
+    if name == "inception_v3":
+        network.transform_input = True  # torchvision's own weights expect inputs in -1..1
+    return network, family, get_model_weights(name).DEFAULT.get_state_dict(progress=True)  # type: ignore[attr-defined]
+
+
+def _timm_network(name: str, classes: int, pretrained: bool) -> nn.Module:
+    import timm
+
+    if not timm.is_model(name):
+        import difflib
+
+        near = difflib.get_close_matches(name, timm.list_models(), n=3) or ["resnet18", "mobilenetv3_small_100"]
+        raise FoodkdError(f"timm knows no network '{name}'; close names: {', '.join(near)}.")
+    return timm.create_model(name, pretrained=pretrained, num_classes=classes, drop_rate=0.0)
+
+
+def _unknown(name: str) -> str:
+    import difflib
+
+    known = available_networks()
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"families: {', '.join(FAMILIES)}, or timm:NAME."
+    return f"There is no backbone '{name}'; {hint}"
+
+
+def _taps(network: nn.Module, family: Family | Timm, name: str) -> tuple[str, ...]:
+    """The end of every resolution stage, the last four of them (early to late)."""
+    if isinstance(family, Timm):
+        count = len(network.feature_info)  # type: ignore[arg-type]
+        return tuple(f"stage{index}" for index in range(count))[-4:]
+    names = list(family.chain(network))
+    # Traced at the stock strides, so that a setting never moves the cut.
+    steps = [stage.step for stage in trace(network, lambda n, x: family.stages(n, x, names), names, 224).stages]
+    ends = [n for n, here, after in zip(names, steps, [*steps[1:], 0.0], strict=True) if here != after]
+    return tuple(ends[-4:])
+
+
+def _set_output_stride(network: nn.Module, family: Family | Timm, taps: tuple[str, ...], wanted: int) -> None:
+    if isinstance(family, Timm):
+        raise FoodkdError(f"output_stride = {wanted} is not available for timm networks; use a larger input size.")
+    chain = family.chain(network)
+    names = list(chain)
+    steps = [stage.step for stage in trace(network, lambda n, x: family.stages(n, x, taps), taps, 224).stages]
+    if wanted not in steps:
+        raise FoodkdError(f"output_stride = {wanted} is not one of this network's steps {[int(s) for s in steps]}.")
+    dilation = 1
+    for before, tap, step in zip(taps, taps[1:], steps[1:], strict=False):
+        if step > wanted:
+            blocks = [chain[name] for name in names[names.index(before) + 1 : names.index(tap) + 1]]
+            dilation = take_out_stride([m for b in blocks if isinstance(b, nn.Module) for m in b.modules()], dilation)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise FoodkdError(f"There is no weights file {path}; give the path of a .safetensors file.") from None
+    except Exception as error:
+        raise FoodkdError(f"{path} is not a readable .safetensors file ({error}).") from None
+
+
+def load_matching(network: nn.Module, state: dict[str, Tensor], *, source: str) -> tuple[str, ...]:
+    """Fill a network with every tensor that fits by name and shape.
+
+    Args:
+        network: filled in place.
+        state: starting weights; a head for other classes is simply left out.
+        source: how errors name them.
+
+    Returns:
+        Names of the parameters that stayed fresh.
+
+    Raises:
+        FoodkdError: nothing fits.
+    """
+    own = network.state_dict()
+    fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
+    if not any(key in dict(network.named_parameters()) for key in fitting):
+        raise FoodkdError(f"Nothing in {source} fits this backbone; they are weights of another network.")
+    network.load_state_dict(fitting, strict=False)
+    return tuple(key for key, _ in network.named_parameters() if key not in fitting)

@@ -1,0 +1,109 @@
+"""Finer maps and smaller pictures: take strides out of a freshly built network, its weights' names and shapes unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.inception import InceptionD
+
+from foodkd.errors import FoodkdError
+
+
+def set_stem_stride(network: nn.Module, stride: int) -> None:
+    """Give the first strided convolution another stride (in place: the network is being built).
+
+    Raises:
+        FoodkdError: the stem can't have that stride.
+    """
+    stem = next(m for m in network.modules() if isinstance(m, nn.Conv2d) and max(m.stride) > 1)
+    stock = stem.stride[0]
+    allowed = [value for value in (1, 2, 4) if value <= stock and value * 4 >= stem.kernel_size[0]]
+    if stride not in allowed:
+        raise FoodkdError(f"stem_stride = {stride} does not fit this network; allowed: {', '.join(map(str, allowed))}.")
+    if stock == stem.kernel_size[0] and stride < stock:  # patches that do not overlap: keep the grid's size exact
+        stem.padding = ((stem.kernel_size[0] - stride) // 2,) * 2
+    stem.stride = (stride, stride)
+
+
+def take_out_stride(blocks: Sequence[nn.Module], dilation: int) -> int:
+    """Take one stride of 2 out of a stage and dilate what follows, so that every weight still meets the same spacing.
+
+    The "a trous" rule (Chen et al., DeepLab, PAMI 2018): a strided convolution keeps its taps and loses its stride; every later
+    convolution works on a grid twice as fine as it was trained on, so its dilation doubles.
+
+    Args:
+        blocks: all modules of the stage, in order of use.
+        dilation: what earlier calls have already made of the grid (1 at first).
+
+    Returns:
+        The dilation of the grid after this stage.
+    """
+    reductions = [module for module in blocks if isinstance(module, InceptionD)]
+    if reductions:
+        _take_out_of_inception(reductions[0])
+        return dilation  # its 2 x 2 or 3 x 3 grid is so small that the later blocks do better undilated
+    strided = False
+    for module in blocks:
+        if isinstance(module, nn.AvgPool2d) and module.stride == 2:
+            strided = True
+            module.kernel_size = module.stride = 1
+        elif isinstance(module, nn.Conv2d):
+            if max(module.stride) > 1:
+                strided = True
+                module.stride = (1, 1)
+                _dilate(module, dilation)
+            else:
+                _dilate(module, dilation * 2 if strided else dilation)
+    return dilation * 2
+
+
+def _dilate(convolution: nn.Conv2d, dilation: int) -> None:
+    if all(side % 2 for side in convolution.kernel_size):
+        convolution.dilation = (dilation, dilation)
+        convolution.padding = tuple(int(side) * dilation for side in convolution.padding)
+    else:
+        raise FoodkdError(
+            "output_stride is not available for networks whose stages begin with even kernels (ConvNeXt); leave it out, "
+            "or give the network a larger input size."
+        )
+
+
+class _FineInceptionD(InceptionD):
+    """InceptionV3's reduction block without its reduction: stride 1, padding 1, also in its functional max-pool."""
+
+    def _forward(self, x: Tensor) -> list[Tensor]:
+        branch7x7x3 = self.branch7x7x3_3(self.branch7x7x3_2(self.branch7x7x3_1(x)))
+        return [
+            self.branch3x3_2(self.branch3x3_1(x)),
+            self.branch7x7x3_4(branch7x7x3),
+            F.max_pool2d(x, kernel_size=3, stride=1, padding=1),
+        ]
+
+
+def _take_out_of_inception(block: InceptionD) -> None:
+    # The class changes and nothing else: the weights' names must stay those of the published files.
+    block.__class__ = _FineInceptionD
+    for convolution in (block.branch3x3_2.conv, block.branch7x7x3_4.conv):
+        convolution.stride, convolution.padding = (1, 1), (1, 1)
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, batches: Iterator[Tensor]) -> None:
+    """Measure every batch norm's statistics anew over some batches (B, 3, S, S): after a stride is taken out they differ.
+
+    Modes and momenta are as before afterwards; only the running statistics change.
+    """
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    kept = [(norm, norm.training, norm.momentum) for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+        norm.momentum = None  # a plain average over all batches
+    for images in batches:
+        network(images)
+    for norm, training, momentum in kept:
+        norm.train(training)
+        norm.momentum = momentum

@@ -1,0 +1,134 @@
+"""One forward pass: logits, stage features and, on demand, class activation maps."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from foodkd.nets.families import Family, Timm
+from foodkd.nets.geometry import Stage, Trace, trace
+
+
+class Tapped(NamedTuple):
+    """What one pass gives.
+
+    Attributes:
+        logits: (B, K), after dropout in training.
+        stages: (B, C_l, H_l, W_l) early to late; the last is what the head pools.
+        clean: (B, K) without dropout; what distillation aims at. In eval the same tensor as `logits`.
+    """
+
+    logits: Tensor
+    stages: tuple[Tensor, ...]
+    clean: Tensor
+
+
+class TappedClassifier(nn.Module):
+    """A classifier whose stages are returned by the same pass that classifies. Sets no hook and leaves the network as it is.
+
+    Example:
+        network = build_network("mobilenet_v2", 101, output_stride=16)
+        logits, stages, _ = network(torch.rand(2, 3, 128, 128))
+        maps = network.activation_maps(stages[-1], logits.topk(5).indices)   # (2, 5, 8, 8)
+
+    Args:
+        network: the backbone with its classifier.
+        family: how it runs.
+        taps: names of the blocks that end its stages.
+        dropout: probability before the last linear layer; None takes the backbone's own.
+        fresh: names of the parameters that no starting weights filled.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        family: Family | Timm,
+        taps: tuple[str, ...],
+        *,
+        dropout: float | None = None,
+        fresh: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.family = family
+        self.taps = taps
+        self.fresh = fresh
+        own = [module.p for module in network.modules() if isinstance(module, nn.Dropout)]
+        self.dropout = nn.Dropout(dropout if dropout is not None else own[-1] if own else 0.0)
+        self._traces: dict[int, Trace] = {}
+
+    @property
+    def last(self) -> nn.Linear:
+        """The last linear layer: weight (K, C), bias (K,)."""
+        return cast(nn.Linear, self.network.get_submodule(self.family.last))
+
+    @property
+    def head_weight(self) -> Tensor:
+        """(K, C)."""
+        return self.last.weight
+
+    @property
+    def head_bias(self) -> Tensor:
+        """(K,)."""
+        return self.last.bias
+
+    @property
+    def classes(self) -> int:
+        """Number of classes K."""
+        return self.last.out_features
+
+    @property
+    def additive(self) -> bool:
+        """Whether the last features are averaged and meet the linear layer at once, so that mean(map) + bias = logit."""
+        return not self._pools_more_than_a_mean
+
+    def forward(self, images: Tensor) -> Tapped:
+        """(B, 3, S, S) -> logits, stages and clean logits."""
+        stages = tuple(self.family.stages(self.network, images, self.taps))
+        pooled = self.family.pool(self.network, stages[-1])  # (B, C)
+        clean = self.last(pooled)
+        logits = self.last(self.dropout(pooled)) if self.training and self.dropout.p > 0 else clean
+        return Tapped(logits, stages, clean)
+
+    def activation_maps(self, features: Tensor, classes: Tensor) -> Tensor:
+        """Class activation maps (Zhou et al., CVPR 2016, eq. 2) of given classes.
+
+        Args:
+            features: the last stage, (B, C, H, W).
+            classes: (B, n) class indices.
+
+        Returns:
+            (B, n, H, W) float32; with an additive head in eval, the mean over the grid plus the class's bias is its logit.
+        """
+        rows = self.head_weight.float()[classes]  # (B, n, C)
+        return torch.einsum("bnc,bchw->bnhw", rows, features.float())
+
+    def geometry(self, size: int) -> tuple[Stage, ...]:
+        """The stages for images of side `size`, early to late: channels, grid, and where each cell lies."""
+        return self._trace(size).stages
+
+    def cost(self, size: int) -> dict[str, int]:
+        """Parameters of the network, and multiply-adds of one image of side `size`."""
+        head = self.last.weight.numel()
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        return {"parameters": parameters, "multiply_adds": self._trace(size).multiply_adds + head}
+
+    def _trace(self, size: int) -> Trace:
+        if size not in self._traces:
+            taps = self.taps
+            self._traces[size] = trace(self.network, lambda n, x: self.family.stages(n, x, taps), taps, size)
+        return self._traces[size]
+
+    @property
+    def _pools_more_than_a_mean(self) -> bool:
+        """Probe numerically: does the pooling of features give anything else than their mean?"""
+        last = self.geometry(224)[-1]
+        if last.channels != self.last.in_features:
+            return True
+        features = torch.rand(2, last.channels, 5, 4, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            features = features.to(self.head_weight.device)
+            pooled = cast(Any, self.family).pool(self.network, features)
+        return pooled.shape != features.shape[:2] or not torch.allclose(pooled, features.mean((2, 3)), atol=1e-5)
