@@ -50,12 +50,11 @@ def _dataset(root: Path, official: str, download: bool):  # type: ignore[no-unty
         return Food101(str(root), split=official, download=download)
     except Exception as error:  # no network, a broken archive, a foreign meta file: anything of urllib, tarfile, json
         reason = " ".join(str(error).split())[:150]
-        advice = (
-            "check the network and the room on the disk"
-            if download
-            else "unpack the dataset there, or add --download (5 GB from the authors' server)"
-        )
+        if download:
+            raise FoodkdError(
+                f"Food-101 could not be downloaded to {root} ({reason}); check the network and the room on the disk."
+            ) from error
         raise FoodkdError(
             f"Food-101 was not found under {root} ({reason}). Expected: food-101/images/CLASS/ID.jpg and "
-            f"food-101/meta/{official}.json; {advice}."
+            f"food-101/meta/{official}.json; unpack it there, or add --download (5 GB from the authors' server)."
         ) from error
