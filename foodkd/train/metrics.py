@@ -1,0 +1,137 @@
+"""What a network gets right: top-1, top-5, calibration; for one network, a pair, and a photo set with the pair's classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foodkd.data import Photos, Preprocessing
+from foodkd.errors import FoodkdError
+from foodkd.nets import Pair, TappedClassifier
+
+
+def predict(
+    network: TappedClassifier,
+    photos: Photos,
+    preprocessing: Preprocessing,
+    size: int,
+    *,
+    batch_size: int = 64,
+    device: str | torch.device = "cpu",
+    precision: str = "float32",
+    progress: Callable[[int], object] | None = None,
+) -> Tensor:
+    """Logits (N, K) float32 of every photo, in order; the network must be in eval.
+
+    Args:
+        network: on `device`.
+        photos: N photos.
+        preprocessing: the checkpoint's.
+        size: the network's input side.
+        batch_size: photos per pass.
+        device: where the network is.
+        precision: "float32", or "bfloat16" for a quicker look during training.
+        progress: called with the number of photos done, after each pass.
+    """
+    logits = []
+    for indices in _batches(len(photos), batch_size):
+        images = preprocessing.tensor(torch.from_numpy(photos.read(indices)), size).to(device)
+        low = precision == "bfloat16"
+        with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, enabled=low):
+            logits.append(network(images.contiguous(memory_format=torch.channels_last)).logits.float().cpu())
+        if progress is not None:
+            progress(int(indices[-1]) + 1)
+    return torch.cat(logits)
+
+
+def _batches(count: int, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, count, size):
+        yield np.arange(start, min(start + size, count))
+
+
+def measure(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> dict[str, float]:
+    """Rates in 0..1 of one network.
+
+    Args:
+        logits: (N, K).
+        labels: (N,).
+        temperature: calibration temperature; it moves only the calibration error and the loss.
+
+    Returns:
+        "top1", "top5", "ece" (expected calibration error, 15 equal bins: Guo et al., ICML 2017, eq. 3), "nll".
+    """
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
+    best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
+    scaled = logits / temperature
+    ece = multiclass_calibration_error(scaled.softmax(1), labels, num_classes=logits.shape[1], n_bins=15)
+    nll = torch.nn.functional.cross_entropy(scaled, labels)
+    top = {"top1": best[:, 0].float().mean().item(), "top5": best.any(1).float().mean().item()}
+    return {**top, "ece": float(ece), "nll": float(nll)}
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature T > 0 that minimises the cross entropy of logits / T on held-out photos (Guo et al., ICML 2017)."""
+    log_t = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([log_t], max_iter=60, line_search_fn="strong_wolfe")
+    logits = logits.double()
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(logits / log_t.exp(), labels)
+        loss.backward()
+        return float(loss.detach())
+
+    optimizer.step(closure)
+    return float(log_t.detach().exp().clamp(0.05, 20.0))
+
+
+def labels_for(pair: Pair, photos: Photos) -> Tensor:
+    """The photos' labels in the pair's own class order (N,); a set that holds only some of the classes is welcome.
+
+    Raises:
+        FoodkdError: the set has a class that the pair does not know.
+    """
+    index = {_plain(name): i for i, name in enumerate(pair.classes)}
+    unknown = [name for name in photos.classes if _plain(name) not in index]
+    if unknown:
+        import difflib
+
+        near = difflib.get_close_matches(_plain(unknown[0]), list(index), n=3)
+        hint = f"close names it knows: {', '.join(near)}" if near else f"it knows {', '.join(pair.classes[:5])}, ..."
+        raise FoodkdError(f"'{unknown[0]}' is not one of the {len(pair.classes)} classes of {pair.name}; {hint}.")
+    mapping = np.array([index[_plain(name)] for name in photos.classes], dtype=np.int64)
+    return torch.from_numpy(mapping[photos.labels])
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", " ").replace("-", " ").strip()
+
+
+def evaluate_pair(
+    pair: Pair, photos: Photos, *, batch_size: int = 64, progress: Callable[[str, int], object] | None = None
+) -> dict[str, Any]:
+    """Judge every network of a pair on a photo set, against all of the pair's classes.
+
+    Returns:
+        {"photos": N, "teacher": {"top1", "top5", "ece", "nll", "parameters", "bytes"}, "student": {...}, "agreement"}, and
+        "student-alone" where there is one. Rates are in 0..1; "agreement" is how often teacher and student answer the same.
+    """
+    labels = labels_for(pair, photos)
+    result: dict[str, Any] = {"photos": len(photos)}
+    answers = {}
+    for name, network in pair.networks.items():
+        told = None if progress is None else (lambda done, name=name: progress(name, done))
+        logits = predict(
+            network, photos, pair.preprocessing, pair.sizes[name], batch_size=batch_size, progress=told
+        )
+        answers[name] = logits.argmax(1)
+        costs = pair.costs(name)
+        own = measure(logits, labels, pair.temperatures[name])
+        result[name] = own | {"parameters": costs["parameters"], "bytes": costs["bytes"]}
+    result["agreement"] = (answers["teacher"] == answers["student"]).float().mean().item()
+    return result
