@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 from pydantic import BaseModel
 
+from foodkd.cli import app
 from foodkd.train.recipe import Recipe, bundled_recipes, load_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,3 +85,24 @@ def test_overrides_shown_are_possible() -> None:
 def test_bundled_recipes_named_exist() -> None:
     named = {name for page in PAGES for name in re.findall(r"foodkd train ([a-z0-9-]+)(?=\s)", page.read_text())}
     assert named and named <= set(bundled_recipes())
+
+
+def shown_commands(program: str) -> list[list[str]]:
+    """Arguments of every command line of a program in a page's shell blocks, comments left out."""
+    lines = [line for page in PAGES for block in blocks(page, "bash") for line in block.splitlines()]
+    found = [shlex.split(line, comments=True) for line in lines if line.startswith(program)]
+    return [words[len(program.split()) :] for words in found]
+
+
+@pytest.mark.parametrize("words", shown_commands("python -m foodkd"), ids=" ".join)
+def test_command_lines_shown_are_understood(words: list[str]) -> None:
+    group = typer.main.get_command(app)
+    command = group.get_command(None, words[0])  # type: ignore[attr-defined]
+    assert command is not None
+    command.make_context(words[0], words[1:])  # raises a usage error for an option or a value that does not exist
+
+
+def test_options_of_the_app_shown_exist() -> None:
+    printed = subprocess.run([sys.executable, "app.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    options = {word for words in shown_commands("python app.py") for word in words if word.startswith("--")}
+    assert options and all(option in printed.stdout for option in options)
