@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,11 +26,13 @@ class DistillSettings(BaseModel):
         student_ce: c.
         kd: a. 0 switches the term off.
         temperature: tau of every softened distribution.
-        reverse: r in [0, 1], how strongly the teacher is moved by the student, in every distillation term alike.
+        reverse: r in [0, 1], how strongly the teacher is moved by the student, in every distillation term alike. A
+            frozen teacher can't be moved: in mode "one-way" r is 0 whatever stands here.
         kd_ramp: share of the training over which a grows from 0 (likewise mld_ramp, iam_ramp).
         mld: b.
         mld_form: "classifiers" compares auxiliary classifiers, "features" compares projected features.
-        mld_stages: w_l by stage, early to late; 0 leaves a stage without a classifier. The last stage nearly repeats the logits.
+        mld_stages: w_l by stage, early to late; 0 leaves a stage without a classifier. The last stage nearly repeats
+            the logits.
         mld_ce: e, the auxiliary classifiers' own cross entropy.
         mld_width: channels inside an auxiliary classifier, or of the common feature space.
         iam: g.
@@ -40,7 +42,7 @@ class DistillSettings(BaseModel):
         iam_floor: root mean square below which a map contributes nothing.
         iam_mixed: "mix" weighs the labels' maps of mixed photos, "skip" leaves such photos out.
         teacher_smoothing: label smoothing of the teacher's cross entropy (likewise student_smoothing).
-        head_start: share of the training in which the teacher learns alone, before the student joins.
+        head_start: share of the training in which the teacher learns alone, before the student joins; for mode "joint".
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,7 +55,7 @@ class DistillSettings(BaseModel):
     kd_ramp: float = Field(default=0.2, ge=0, le=1)
     mld: float = Field(default=0.2, ge=0)
     mld_form: Literal["classifiers", "features"] = "classifiers"
-    mld_stages: tuple[float, ...] = (0.0, 0.25, 0.75, 0.0)
+    mld_stages: tuple[Annotated[float, Field(ge=0)], ...] = (0.0, 0.25, 0.75, 0.0)
     mld_ce: float = Field(default=1.0, ge=0)
     mld_width: int = Field(default=128, ge=1)
     mld_ramp: float = Field(default=0.2, ge=0, le=1)
@@ -73,8 +75,15 @@ class DistillSettings(BaseModel):
         """Indices of the stages that MLD compares."""
         return tuple(index for index, weight in enumerate(self.mld_stages) if weight > 0)
 
+    @property
+    def towards_teacher(self) -> float:
+        """r, as far as the teacher can be moved at all."""
+        return 0.0 if self.mode == "one-way" else self.reverse
+
     def student_progress(self, progress: float) -> float:
         """Progress of the joint part in [0, 1]; negative while the teacher has its head start."""
+        if self.mode != "joint":  # nobody learns meanwhile who could be ahead
+            return progress
         return (progress - self.head_start) / (1 - self.head_start)
 
 
@@ -114,20 +123,26 @@ class JointDistiller(nn.Module):
         self.auxiliary = nn.ModuleDict()
         self.projections = nn.ModuleDict()
         _check(teacher, student, settings)
+        if settings.iam > 0 and settings.mode in ("joint", "one-way"):
+            _check_maps({"teacher": teacher, "student": student}, sizes)
         if settings.mld > 0 and settings.mode in ("joint", "one-way"):
             self._build_mld()
-        self._grids: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = {}
+        self._grids: dict[tuple[int, int, int, str], tuple[Tensor, Tensor]] = {}
         self.train(self.training)
 
     def _build_mld(self) -> None:
         s = self.settings
-        for name, network in self.networks.items():
+        for name in self.networks:
+            network = self._network(name)
             channels = [stage.channels for stage in network.geometry(224)]
             if s.mld_form == "classifiers":
                 self.auxiliary[name] = AuxiliaryClassifiers(channels, s.tapped, s.mld_width, network.classes)
             else:
                 layers = {str(i): nn.Conv2d(channels[i], s.mld_width, 1, bias=False) for i in s.tapped}
                 self.projections[name] = nn.ModuleDict(layers)
+
+    def _network(self, name: str) -> TappedClassifier:
+        return cast(TappedClassifier, self.networks[name])
 
     def train(self, mode: bool = True) -> JointDistiller:
         """Set the mode of every part; a frozen teacher stays in eval, so that its statistics never move."""
@@ -136,9 +151,7 @@ class JointDistiller(nn.Module):
             self.networks["teacher"].eval()
         return self
 
-    def forward(
-        self, images: Tensor | Sequence[Tensor], targets: Tensor, progress: float = 1.0
-    ) -> dict[str, Tensor]:
+    def forward(self, images: Tensor | Sequence[Tensor], targets: Tensor, progress: float = 1.0) -> dict[str, Tensor]:
         """One step's loss and its named terms.
 
         Args:
@@ -147,8 +160,8 @@ class JointDistiller(nn.Module):
             progress: share of the training already done, in [0, 1]; drives ramps and head start.
 
         Returns:
-            "loss" and each term, unweighted, float32 scalars: "ce_teacher", "ce_student", "kd", "mld", "iam", and per stage
-            "mld/STAGE" (the index). Terms that are switched off are absent.
+            "loss" and each term, unweighted, float32 scalars: "ce_teacher", "ce_student", "kd", "mld", "iam", and per
+            stage "mld/STAGE" (the index). Terms that are switched off are absent.
         """
         both = (images, images) if isinstance(images, Tensor) else tuple(images)
         s = self.settings
@@ -161,7 +174,9 @@ class JointDistiller(nn.Module):
         if student is not None:
             terms["ce_student"] = losses.cross_entropy(student.logits, targets, s.student_smoothing)
         if teacher is not None and student is not None:
-            terms |= self._distillation(teacher, student, targets, (both[0].shape[-1], both[1].shape[-1]))
+            # Also under a caller's autocast the terms stay in float32.
+            with torch.autocast(both[0].device.type, enabled=False):
+                terms |= self._distillation(teacher, student, targets, (both[0].shape[-1], both[1].shape[-1]))
         return {"loss": self._total(terms, max(joint, 0.0)), **terms}
 
     def _run(self, name: str, images: Tensor) -> Tapped:
@@ -169,7 +184,7 @@ class JointDistiller(nn.Module):
         frozen = name == "teacher" and self.settings.mode == "one-way"
         low = precision == "bfloat16"
         with torch.autocast(images.device.type, torch.bfloat16, enabled=low), torch.set_grad_enabled(not frozen):
-            return self.networks[name](images)
+            return self._network(name)(images)
 
     def _distillation(
         self, teacher: Tapped, student: Tapped, targets: Tensor, sizes: tuple[int, int]
@@ -177,7 +192,7 @@ class JointDistiller(nn.Module):
         s = self.settings
         terms = {}
         if s.kd > 0:
-            terms["kd"] = mutual(self._softened, teacher.clean, student.clean, s.reverse)
+            terms["kd"] = mutual(self._softened, teacher.clean, student.clean, s.towards_teacher)
         if s.mld > 0:
             per_stage = self._mld(teacher, student, targets, sizes)
             terms["mld"] = torch.stack([s.mld_stages[i] * term for i, term in per_stage.items()]).sum()
@@ -189,9 +204,7 @@ class JointDistiller(nn.Module):
     def _softened(self, target: Tensor, learner: Tensor) -> Tensor:
         return losses.divergence(target, learner, self.settings.temperature)
 
-    def _mld(
-        self, teacher: Tapped, student: Tapped, targets: Tensor, sizes: tuple[int, int]
-    ) -> dict[int, Tensor]:
+    def _mld(self, teacher: Tapped, student: Tapped, targets: Tensor, sizes: tuple[int, int]) -> dict[int, Tensor]:
         s = self.settings
         if s.mld_form == "features":
             return {i: self._matched(teacher, student, i, sizes) for i in s.tapped}
@@ -201,15 +214,16 @@ class JointDistiller(nn.Module):
     def _stage_term(self, teacher: Tensor, student: Tensor, targets: Tensor) -> Tensor:
         """L_l = e [CE(h^T, y) + CE(h^S, y)] + KL both ways; a frozen teacher's classifiers still learn to read it."""
         own = losses.cross_entropy(teacher, targets) + losses.cross_entropy(student, targets)
-        return self.settings.mld_ce * own + mutual(self._softened, teacher, student, self.settings.reverse)
+        return self.settings.mld_ce * own + mutual(self._softened, teacher, student, self.settings.towards_teacher)
 
     def _matched(self, teacher: Tapped, student: Tapped, stage: int, sizes: tuple[int, int]) -> Tensor:
         onto = self._grid(stage, sizes, teacher.logits.device)
         maps = []
         for name, tapped, matrix in zip(("teacher", "student"), (teacher, student), onto, strict=True):
-            projected = self.projections[name][str(stage)](tapped.stages[stage].float())
+            projection = cast(nn.ModuleDict, self.projections[name])[str(stage)]
+            projected = projection(tapped.stages[stage].float())
             maps.append(_onto(matrix, projected))
-        return mutual(losses.feature_distance, maps[0], maps[1], self.settings.reverse)
+        return mutual(losses.feature_distance, maps[0], maps[1], self.settings.towards_teacher)
 
     def _iam(self, teacher: Tapped, student: Tapped, targets: Tensor, sizes: tuple[int, int]) -> Tensor:
         s = self.settings
@@ -217,19 +231,20 @@ class JointDistiller(nn.Module):
         onto = self._grid(-1, sizes, targets.device)
         maps = []
         for name, tapped, matrix in zip(("teacher", "student"), (teacher, student), onto, strict=True):
-            weight = self.networks[name].head_weight
-            weight = weight if s.iam_into_head else weight.detach()
+            weight = self._network(name).head_weight
+            frozen = name == "teacher" and s.mode == "one-way"
+            weight = weight if s.iam_into_head and not frozen else weight.detach()
             maps.append(_onto(matrix, losses.instance_maps(tapped.stages[-1], weight, wanted)))
         if targets.is_floating_point() and s.iam_mixed == "skip":
             pure = (targets.max(1).values == 1)[:, None, None]
             maps = [m * pure for m in maps]  # an all-zero map contributes nothing
         distance = lambda target, learner: losses.map_distance(target, learner, floor=s.iam_floor)  # noqa: E731
-        return mutual(distance, maps[0], maps[1], s.reverse)
+        return mutual(distance, maps[0], maps[1], s.towards_teacher)
 
     def _grid(self, stage: int, sizes: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
-        key = (stage, *sizes)
+        key = (stage, *sizes, str(device))
         if key not in self._grids:
-            ends = [self.networks[n].geometry(z)[stage] for n, z in zip(("teacher", "student"), sizes, strict=True)]
+            ends = [self._network(n).geometry(z)[stage] for n, z in zip(("teacher", "student"), sizes, strict=True)]
             first, second = losses.common_grid(ends[0], ends[1], sizes)
             self._grids[key] = (first.to(device), second.to(device))
         return self._grids[key]
@@ -261,10 +276,19 @@ def _check(teacher: TappedClassifier, student: TappedClassifier, settings: Disti
         )
     if pair and settings.mld > 0 and not settings.tapped:
         raise FoodkdError("distill.mld_stages has no weight above 0; give one, or set distill.mld = 0.")
-    for name, network in (("teacher", teacher), ("student", student)):
-        if pair and settings.iam > 0 and not network.additive:
+
+
+def _check_maps(networks: dict[str, TappedClassifier], sizes: tuple[int, int]) -> None:
+    for (name, network), size in zip(networks.items(), sizes, strict=True):
+        grid = network.geometry(size)[-1].height
+        if grid < 2:
             raise FoodkdError(
-                f"IAM training needs a network that ends in global average pooling and one linear layer, and the {name} does "
-                "not; use ResNet, DenseNet, InceptionV3, MobileNetV2, ShuffleNetV2, EfficientNet or RegNet, or set "
-                "distill.iam = 0."
+                f"The {name}'s maps have {grid} x {grid} cells at {size} px, which show no place; set its "
+                "output_stride or a larger size, or set distill.iam = 0."
+            )
+        if not network.additive:
+            raise FoodkdError(
+                "IAM training needs networks that end in global average pooling and one linear layer, and the "
+                f"{name} does not; use ResNet, DenseNet, InceptionV3, MobileNetV2, ShuffleNetV2, EfficientNet or "
+                "RegNet, or set distill.iam = 0."
             )

@@ -1,8 +1,9 @@
 """The terms of the objective, one pure function each.
 
-Teacher and student are trained together, so every distillation term exists in two directions. A directional term has a *target*
-(detached here, never by the caller) and a *learner*; `mutual` adds the reverse direction with weight r. All arithmetic is float32
-whatever the networks ran in. What Zhao, Yap and Kot (ICASSP 2021) fix and what is this project's reading: docs/method.md.
+Teacher and student are trained together, so every distillation term exists in two directions. A directional term has a
+*target* (detached here, never by the caller) and a *learner*; `mutual` adds the reverse direction with weight r. All
+arithmetic is float32 whatever the networks ran in. What Zhao, Yap and Kot (ICASSP 2021) fix and what is this project's
+reading: docs/method.md.
 """
 
 from __future__ import annotations
@@ -136,8 +137,8 @@ def map_distance(target: Tensor, learner: Tensor, *, floor: float = 1e-4, centre
     Args:
         target: (B, n, N) maps on a common grid, flattened; detached.
         learner: (B, n, N).
-        floor: a map whose root mean square (after centring) is below this contributes nothing: normalising an all-zero map
-            has gradients without bound.
+        floor: a map whose root mean square (after centring) is below this contributes nothing: normalising an all-zero
+            map has gradients without bound.
         centred: take the spatial mean off first (maps of any photos agree in their mean).
     """
     target, learner = target.detach().float(), learner.float()
@@ -162,11 +163,12 @@ def iam_targets(choice: IamClasses, labels: Tensor, teacher_logits: Tensor, top:
         choice: "label" (the photo's own label), "top" (the teacher's n best), "all" (every class).
         labels: (B,) or (B, K) targets.
         teacher_logits: (B, K).
-        top: n.
+        top: n, at most K.
 
     Returns:
         What `instance_maps` takes as `targets`.
     """
     if choice == "label":
         return labels
-    return teacher_logits.topk(top if choice == "top" else teacher_logits.shape[1], dim=1).indices
+    classes = teacher_logits.shape[1]
+    return teacher_logits.topk(min(top, classes) if choice == "top" else classes, dim=1).indices
