@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +16,10 @@ from foodkd.errors import FoodkdError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` to write to; on success it takes the name `path`, on failure nothing changes."""
+    """Give a temporary path beside `path` to write to; on success it takes that name, on failure nothing changes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # A name of its own for every writer: processes and threads alike.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -47,11 +49,20 @@ def whole_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def _swap(temporary: Path, path: Path) -> None:
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    if path.exists():
-        path.rename(old)
-    temporary.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    old = temporary.with_suffix(".old")
+    if not path.exists():
+        temporary.rename(path)
+        return
+    path.rename(old)
+    try:
+        temporary.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    if old.is_dir() and not old.is_symlink():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:
