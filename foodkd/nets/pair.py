@@ -1,8 +1,9 @@
-"""A pair: teacher and student, the classes they know, how photos reach them, and what was measured; loaded and saved whole."""
+"""A pair: teacher and student, their classes, how photos reach them, and what was measured; loaded and saved whole."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from foodkd.data import Preprocessing
@@ -51,7 +51,7 @@ class Pair:
     def __post_init__(self) -> None:
         """Put every part in eval, without gradients, in the memory layout that CPUs convolve fastest."""
         for part in [*self.networks.values(), *self.auxiliary.values()]:
-            part.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            part.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.temperatures = {name: float(self.temperatures.get(name, 1.0)) for name in self.networks}
 
     @property
@@ -85,7 +85,7 @@ class Pair:
         return cls(tuple(classes), preprocessing, networks, settings)
 
     def save(self, folder: Path, *, replace: bool = False) -> Path:
-        """Write the pair as a checkpoint folder: pair.json beside one .safetensors file per network. Whole or not at all.
+        """Write the pair as a checkpoint folder, whole or not at all: pair.json and one .safetensors file per network.
 
         Args:
             folder: where; must not hold anything yet unless `replace`.
@@ -93,13 +93,17 @@ class Pair:
 
         Returns:
             The folder.
+
+        Raises:
+            FoodkdError: `folder` holds something already: anything, or with `replace` anything but a checkpoint.
         """
+        _spare_others(Path(folder))
         with whole_folder(Path(folder), replace=replace) as temporary:
             info = self.info | {"format": FORMAT, "name": self.name if self.info.get("name") else Path(folder).name}
             info |= {"classes": list(self.classes), "preprocessing": self.preprocessing.model_dump(mode="json")}
             info["networks"] = {name: self._write_network(name, temporary) for name in self.networks}
             info["auxiliary"] = self._write_auxiliary(temporary) if self.auxiliary else None
-            (temporary / "pair.json").write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n")
+            (temporary / "pair.json").write_text(_json(info), encoding="utf-8")
         self.info, self.path = info, Path(folder)
         return self.path
 
@@ -134,32 +138,54 @@ class Pair:
         folder = _local(source)
         info = _read_info(folder)
         try:
-            classes = tuple(info["classes"])
+            classes = _class_names(info["classes"])
             preprocessing = Preprocessing.model_validate(info["preprocessing"])
             described = {name: info["networks"][name] for name in NETWORKS if name in info["networks"]}
             settings = {name: NetworkSettings.model_validate(d["settings"]) for name, d in described.items()}
             networks = {n: _read_network(folder, described[n], settings[n], len(classes)) for n in described}
-            temperatures = {name: float(d.get("temperature", 1.0)) for name, d in described.items()}
+            temperatures = {name: _temperature(d.get("temperature", 1.0)) for name, d in described.items()}
             auxiliary = _read_auxiliary(folder, info.get("auxiliary"), networks, len(classes))
-        except (KeyError, TypeError, ValidationError) as error:
-            reason = str(error).splitlines()[0]
-            raise FoodkdError(f"{folder / 'pair.json'} lacks or garbles a part ({reason}); restore the checkpoint.") from None
+        except (LookupError, TypeError, ValueError, AttributeError) as error:  # ValueError: pydantic's included
+            reason = " ".join(str(error).splitlines()[:2])
+            sentence = f"{folder / 'pair.json'} lacks or garbles a part ({reason}); restore the checkpoint."
+            raise FoodkdError(sentence) from None
         if not {"teacher", "student"} <= set(networks):
             raise FoodkdError(f"{folder / 'pair.json'} names no teacher and student; it is not a pair's checkpoint.")
         return cls(classes, preprocessing, networks, settings, auxiliary, temperatures, info, folder)
 
 
+def _spare_others(folder: Path) -> None:
+    """Replacing swaps a whole folder: only a checkpoint may be lost that way."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "pair.json").is_file():
+        raise FoodkdError(f"{folder} holds other things than a checkpoint and stays as it is; name another folder.")
+
+
+def _json(info: dict[str, Any]) -> str:
+    return json.dumps(info, indent=1, ensure_ascii=False) + "\n"
+
+
+def _class_names(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list) or len(set(names)) != len(names) or not all(isinstance(n, str) for n in names):
+        raise ValueError("classes must be a list of different names")
+    return tuple(names)
+
+
+def _temperature(value: Any) -> float:
+    if not 0 < float(value) < math.inf:
+        raise ValueError(f"a temperature must be above 0, not {value}")
+    return float(value)
+
+
 def _local(source: str | Path) -> Path:
     folder = Path(source)
-    if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)) or str(source).startswith("checkpoints/"):
+    if folder.exists() or not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", str(source)) or folder.parts[0] == "checkpoints":
         return folder
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors", "*.npz"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, ValueError) as error:  # the Hub's own errors are of these kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise FoodkdError(f"'{source}' is neither a folder nor a reachable repository of the Hub ({reason}).") from None
 
 
@@ -173,7 +199,7 @@ def _read_info(folder: Path) -> dict[str, Any]:
         raise FoodkdError(f"{path} is not readable JSON; restore the checkpoint.") from None
     if not isinstance(info, dict) or info.get("format") != FORMAT:
         given = info.get("format") if isinstance(info, dict) else None
-        raise FoodkdError(f"{path} has format {given!r}, this version of foodkd reads {FORMAT}; it is foreign or newer.")
+        raise FoodkdError(f"{path} has format {given!r}, this foodkd reads {FORMAT}; it is foreign or newer.")
     return info
 
 
@@ -181,6 +207,7 @@ def _read_network(folder: Path, described: dict[str, Any], settings: NetworkSett
     state = _read(folder / described["file"], described["sha256"])
     network = settings.skeleton(classes)
     _fill(network.network, state, folder / described["file"])
+    network.fresh = ()
     return network
 
 
@@ -207,8 +234,11 @@ def _read(path: Path, expected: str) -> dict[str, Tensor]:
     if not path.is_file():
         raise FoodkdError(f"{path} is missing; restore the checkpoint.")
     if sha256(path) != expected:
-        raise FoodkdError(f"{path} is truncated or altered: its SHA-256 is not the one in pair.json; restore the checkpoint.")
-    state = load_file(path)
+        raise FoodkdError(f"{path} is truncated or altered: its SHA-256 is not pair.json's; restore the checkpoint.")
+    try:
+        state = load_file(path)
+    except Exception as error:
+        raise FoodkdError(f"{path} is not a readable .safetensors file ({error}); restore the checkpoint.") from None
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 
@@ -221,7 +251,7 @@ def _fill(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
 
 
 def _storable(network: nn.Module) -> dict[str, Tensor]:
-    """Weights in fp16; vectors (biases, batch-norm statistics) in float32: they are few, and variances can leave fp16's range."""
+    """Weights in fp16; vectors (biases, batch-norm statistics) in float32: few, and variances leave fp16's range."""
     state = network.state_dict()
     return {k: (v.half() if v.is_floating_point() and v.ndim > 1 else v).contiguous().cpu() for k, v in state.items()}
 
