@@ -1,4 +1,4 @@
-"""Auxiliary classifiers: what each stage alone would answer (for MLD and for the app; never part of an exported student)."""
+"""Auxiliary classifiers: what each stage alone would answer (for MLD and app; never part of an exported student)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Names to networks: torchvision's families and any convolutional network of timm, with starting weights and finer grids."""
+"""Names to networks: torchvision's families and timm's convolutional ones, with starting weights and finer grids."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,11 @@ class NetworkSettings(BaseModel):
         """The same network on the meta device: its shape without weights, to be filled from a checkpoint."""
         options = self.model_dump(exclude={"backbone", "size", "pretrained", "weights"})
         with torch.device("meta"):
-            return build_network(self.backbone, classes, **options)
+            network = build_network(self.backbone, classes, **options)
+        # Constants that no file holds (blur kernels of some timm networks) would stay on the meta device.
+        stored = network.state_dict()
+        whole = all(name in stored for name, _ in network.named_buffers())
+        return network if whole else build_network(self.backbone, classes, **options)
 
 
 def available_networks() -> list[str]:
@@ -109,19 +114,49 @@ def build_network(
 def _stock(name: str, classes: int, pretrained: bool) -> tuple[nn.Module, Family | Timm, dict[str, Tensor] | None]:
     if name.startswith("timm:"):
         network = _timm_network(name.removeprefix("timm:"), classes, pretrained)
-        published = dict(network.state_dict()) if pretrained else None
-        return network, timm_family(network, name.removeprefix("timm:")), published
+        family = timm_family(network, name.removeprefix("timm:"))
+        return network, family, _timm_published(network, family, classes) if pretrained else None
     from torchvision.models import get_model, get_model_weights
 
-    family = torchvision_family(name)
-    if family is None or name not in available_networks():
+    own = torchvision_family(name)
+    if own is None or name not in available_networks():
         raise FoodkdError(_unknown(name))
-    network = get_model(name, weights=None, num_classes=classes, **dict(family.options))
+    network = get_model(name, weights=None, num_classes=classes, **dict(own.options))
     if not pretrained:
-        return network, family, None
-    if name == "inception_v3":
-        network.transform_input = True  # torchvision's own weights expect inputs in -1..1
-    return network, family, get_model_weights(name).DEFAULT.get_state_dict(progress=True)  # type: ignore[attr-defined]
+        return network, own, None
+    try:
+        published = dict(get_model_weights(name).DEFAULT.get_state_dict(progress=True))
+    except OSError as error:
+        raise FoodkdError(_unreachable(name, error)) from error
+    return network, own, _inception_folded(published) if name == "inception_v3" else published
+
+
+def _inception_folded(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """InceptionV3's published weights for inputs of ImageNet's statistics instead of -1..1.
+
+    The published network begins with x * s + t per channel. Its first convolution is unpadded and meets a batch norm,
+    so s goes into its weights and t into the batch norm's running mean, exactly; checkpoints then need no extra switch.
+    """
+    scale = torch.tensor([0.229, 0.224, 0.225]) / 0.5
+    shift = (torch.tensor([0.485, 0.456, 0.406]) - 0.5) / 0.5
+    weight, mean = (state[f"Conv2d_1a_3x3.{part}"].float() for part in ("conv.weight", "bn.running_mean"))
+    folded = {
+        "Conv2d_1a_3x3.conv.weight": weight * scale.view(1, 3, 1, 1),
+        "Conv2d_1a_3x3.bn.running_mean": mean - (weight.sum((2, 3)) * shift).sum(1),
+    }
+    return state | folded
+
+
+def _timm_published(network: nn.Module, family: Timm, classes: int) -> dict[str, Tensor]:
+    """What timm's loader filled: everything, but the head only where the published one has as many classes."""
+    cfg: Any = getattr(network, "pretrained_cfg", None) or {}
+    whole = cfg.get("num_classes") == classes
+    return {k: v for k, v in network.state_dict().items() if whole or not k.startswith(f"{family.last}.")}
+
+
+def _unreachable(name: str, error: OSError) -> str:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return f"The published weights of {name} can't be fetched ({reason}); give a file with weights = FILE.safetensors."
 
 
 def _timm_network(name: str, classes: int, pretrained: bool) -> nn.Module:
@@ -132,7 +167,10 @@ def _timm_network(name: str, classes: int, pretrained: bool) -> nn.Module:
 
         near = difflib.get_close_matches(name, timm.list_models(), n=3) or ["resnet18", "mobilenetv3_small_100"]
         raise FoodkdError(f"timm knows no network '{name}'; close names: {', '.join(near)}.")
-    return timm.create_model(name, pretrained=pretrained, num_classes=classes, drop_rate=0.0)
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=classes, drop_rate=0.0)
+    except OSError as error:
+        raise FoodkdError(_unreachable(f"timm:{name}", error)) from error
 
 
 def _unknown(name: str) -> str:
@@ -182,6 +220,10 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         raise FoodkdError(f"{path} is not a readable .safetensors file ({error}).") from None
 
 
+# torchvision's published DenseNets still have the names of 2017: "denselayer1.norm.1.weight".
+_DENSENET_OLD = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
+
+
 def load_matching(network: nn.Module, state: dict[str, Tensor], *, source: str) -> tuple[str, ...]:
     """Fill a network with every tensor that fits by name and shape.
 
@@ -197,6 +239,7 @@ def load_matching(network: nn.Module, state: dict[str, Tensor], *, source: str) 
         FoodkdError: nothing fits.
     """
     own = network.state_dict()
+    state = {_DENSENET_OLD.sub(r"\1\2", key): value for key, value in state.items()}
     fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
     if not any(key in dict(network.named_parameters()) for key in fitting):
         raise FoodkdError(f"Nothing in {source} fits this backbone; they are weights of another network.")

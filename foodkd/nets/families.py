@@ -1,4 +1,4 @@
-"""How each family of backbones runs: its chain of blocks from the image to the last features, its pooling, its last layer.
+"""How each family of backbones runs: its blocks from the image to the last features, its pooling, its last layer.
 
 A family only *reads* a network, so one description serves the original, its copies and its compiled form, and nothing
 has to be hooked. A new family is one entry in `FAMILIES`.
@@ -45,8 +45,19 @@ class Family:
         return tapped
 
 
+# Functions with names, no lambdas: a whole network can then be pickled.
+
+
 def _named(network: Any, names: str) -> dict[str, Block]:
     return {name: getattr(network, name) for name in names.split()}
+
+
+def _resnet(network: Any) -> dict[str, Block]:
+    return _named(network, "conv1 bn1 relu maxpool layer1 layer2 layer3 layer4")
+
+
+def _shufflenet(network: Any) -> dict[str, Block]:
+    return _named(network, "conv1 maxpool stage2 stage3 stage4 conv5")
 
 
 def _features(network: Any) -> dict[str, Block]:
@@ -80,8 +91,8 @@ def _densenet(network: Any) -> dict[str, Block]:
 
 
 _INCEPTION = (
-    "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 maxpool1 Conv2d_3b_1x1 Conv2d_4a_3x3 maxpool2 Mixed_5b Mixed_5c Mixed_5d "
-    "Mixed_6a Mixed_6b Mixed_6c Mixed_6d Mixed_6e Mixed_7a Mixed_7b Mixed_7c"
+    "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 maxpool1 Conv2d_3b_1x1 Conv2d_4a_3x3 maxpool2 Mixed_5b Mixed_5c "
+    "Mixed_5d Mixed_6a Mixed_6b Mixed_6c Mixed_6d Mixed_6e Mixed_7a Mixed_7b Mixed_7c"
 )
 
 
@@ -94,12 +105,12 @@ def _regnet(network: Any) -> dict[str, Block]:
 
 
 FAMILIES: dict[str, Family] = {
-    "resnet": Family(lambda n: _named(n, "conv1 bn1 relu maxpool layer1 layer2 layer3 layer4"), _averaged, "fc"),
+    "resnet": Family(_resnet, _averaged, "fc"),
     "densenet": Family(_densenet, _mean, "classifier"),
     "inception_v3": Family(_inception, _averaged, "fc", (("aux_logits", False), ("init_weights", True))),
     "mobilenet_v2": Family(_features, _before_dropout, "classifier.1"),
     "mobilenet_v3": Family(_features, _before_dropout, "classifier.3"),
-    "shufflenet_v2": Family(lambda n: _named(n, "conv1 maxpool stage2 stage3 stage4 conv5"), _mean, "fc"),
+    "shufflenet_v2": Family(_shufflenet, _mean, "fc"),
     "efficientnet": Family(_features, _before_dropout, "classifier.1"),
     "regnet": Family(_regnet, _averaged, "fc"),
     "convnext": Family(_features, _convnext_pool, "classifier.2"),
@@ -113,7 +124,7 @@ class Timm:
     last: str
 
     def stages(self, network: nn.Module, images: Tensor, taps: Sequence[str]) -> list[Tensor]:
-        """Run the network once; `taps` are indices of its intermediate features, the last one is what its head pools."""
+        """Run the network once; `taps` name its intermediate features by index, the last is what its head pools."""
         indices = [int(tap.removeprefix("stage")) for tap in taps]
         last, between = cast(Any, network).forward_intermediates(images, indices=indices, output_fmt="NCHW")
         return [*between[:-1], last]

@@ -1,10 +1,10 @@
 """Where the cells of a feature map lie in the image, and what a forward pass costs.
 
 Resizing two networks' grids naively onto each other can put them a dozen pixels apart: InceptionV3's valid convolutions
-start 21 px inside the image, MobileNetV2's padded ones at 0. The exact place follows from the kernel, stride, padding and
-dilation of every convolution and pooling on the way (Araujo, Norris, Sim, "Computing receptive fields of convolutional
-neural networks", Distill 2019), so it is followed through one pass on the meta device: no weights are touched, no hook
-is set, and any network that is made of PyTorch's own functions works, timm's included.
+start 21 px inside the image, MobileNetV2's padded ones at 0. The exact place follows from the kernel, stride, padding
+and dilation of every convolution and pooling on the way (Araujo, Norris, Sim, "Computing receptive fields of
+convolutional neural networks", Distill 2019), so it is followed through one pass on the meta device: no weights are
+touched, no hook is set, and any network that is made of PyTorch's own functions works, timm's included.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
+from foodkd.errors import FoodkdError
+
 
 @dataclass(frozen=True)
 class Stage:
     """One tapped stage of a network at one input size.
 
-    Cell i of either axis has its centre at `start + step * i`, in pixels of the network's input (0 = centre of the first pixel).
+    Cell i of either axis has its centre at `start + step * i`, in pixels of the network's input (0 = centre of the
+    first pixel).
     """
 
     name: str
@@ -100,7 +103,7 @@ class _Follow(TorchFunctionMode):
         return start + (reach / 2 - before) * step, step * _first(stride)
 
     def _inherited(self, output: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[float, float] | None:
-        """Pointwise functions, additions, concatenations, permutations: the place of the first argument of that grid."""
+        """Pointwise functions, additions, concatenations, permutations: the place of the first argument so sized."""
         for tensor in _tensors([*args, *kwargs.values()]):
             if id(tensor) in self.places and _same_grid(tensor.shape, output.shape):
                 return self.places[id(tensor)]
@@ -108,7 +111,7 @@ class _Follow(TorchFunctionMode):
 
 
 def _same_grid(given: torch.Size, output: torch.Size) -> bool:
-    """Channels first (also split into groups, as in a channel shuffle), channels last, or one permuted into the other."""
+    """Channels first (also split into groups, as in a channel shuffle), channels last, or one permuted to the other."""
     if min(len(given), len(output)) < 4:
         return False
     return given[-2:] == output[-2:] or given[1:3] == output[1:3] or sorted(given) == sorted(output)
@@ -133,16 +136,26 @@ def trace(network: nn.Module, run: Callable[..., Sequence[Tensor]], names: Seque
 
     Returns:
         The stages in the order given, and the multiply-adds of `run` for one image.
+
+    Raises:
+        FoodkdError: the images are too small for the network, or it moves cells in a way that can't be followed.
     """
     state = {name: value.to("meta") for name, value in [*network.named_parameters(), *network.named_buffers()]}
     image = torch.empty(2, 3, size, size, device="meta")  # two: batch norm in training mode refuses a single value
     follow = _Follow(image)
     with torch.no_grad(), follow:
-        tapped = list(functional_call(_Call(network, run), {f"network.{k}": v for k, v in state.items()}, (image,)))
+        try:
+            tapped = list(functional_call(_Call(network, run), {f"network.{k}": v for k, v in state.items()}, (image,)))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            sentence = f"Images of {size} x {size} px don't pass this network ({reason}); use larger ones."
+            raise FoodkdError(sentence) from error
     stages = []
     for name, tensor in zip(names, tapped, strict=True):
+        if id(tensor) not in follow.places:
+            raise FoodkdError(f"Where the cells of {name} lie in the image can't be followed; use another network.")
         start, step = follow.places[id(tensor)]
-        stages.append(Stage(name, *tensor.shape[1:4], start, step))
+        stages.append(Stage(name, tensor.shape[1], tensor.shape[2], tensor.shape[3], start, step))
     return Trace(tuple(stages), follow.multiply_adds)
 
 

@@ -1,13 +1,14 @@
-"""Finer maps and smaller pictures: take strides out of a freshly built network, its weights' names and shapes unchanged."""
+"""Finer maps and smaller pictures: strides taken out of a fresh network, its weights' names and shapes unchanged."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.inception import InceptionD
+from torchvision.models.inception import InceptionB, InceptionD
 
 from foodkd.errors import FoodkdError
 
@@ -19,11 +20,11 @@ def set_stem_stride(network: nn.Module, stride: int) -> None:
         FoodkdError: the stem can't have that stride.
     """
     stem = next(m for m in network.modules() if isinstance(m, nn.Conv2d) and max(m.stride) > 1)
-    stock = stem.stride[0]
-    allowed = [value for value in (1, 2, 4) if value <= stock and value * 4 >= stem.kernel_size[0]]
+    stock, patches = stem.stride[0], stem.stride == stem.kernel_size
+    allowed = [v for v in (1, 2, 4) if v <= stock and not (patches and (stock - v) % 2)]
     if stride not in allowed:
         raise FoodkdError(f"stem_stride = {stride} does not fit this network; allowed: {', '.join(map(str, allowed))}.")
-    if stock == stem.kernel_size[0] and stride < stock:  # patches that do not overlap: keep the grid's size exact
+    if patches and stride < stock:  # they did not overlap and now do: even padding keeps the grid's size exact
         stem.padding = ((stem.kernel_size[0] - stride) // 2,) * 2
     stem.stride = (stride, stride)
 
@@ -31,8 +32,8 @@ def set_stem_stride(network: nn.Module, stride: int) -> None:
 def take_out_stride(blocks: Sequence[nn.Module], dilation: int) -> int:
     """Take one stride of 2 out of a stage and dilate what follows, so that every weight still meets the same spacing.
 
-    The "a trous" rule (Chen et al., DeepLab, PAMI 2018): a strided convolution keeps its taps and loses its stride; every later
-    convolution works on a grid twice as fine as it was trained on, so its dilation doubles.
+    The "a trous" rule (Chen et al., DeepLab, PAMI 2018): a strided convolution keeps its taps and loses its stride;
+    every later convolution works on a grid twice as fine as it was trained on, so its dilation doubles.
 
     Args:
         blocks: all modules of the stage, in order of use.
@@ -41,6 +42,8 @@ def take_out_stride(blocks: Sequence[nn.Module], dilation: int) -> int:
     Returns:
         The dilation of the grid after this stage.
     """
+    if any(isinstance(module, InceptionB) for module in blocks):
+        raise FoodkdError("InceptionV3's output_stride can be 16 or 32, no finer; use a larger input size besides.")
     reductions = [module for module in blocks if isinstance(module, InceptionD)]
     if reductions:
         _take_out_of_inception(reductions[0])
@@ -66,8 +69,8 @@ def _dilate(convolution: nn.Conv2d, dilation: int) -> None:
         convolution.padding = tuple(int(side) * dilation for side in convolution.padding)
     else:
         raise FoodkdError(
-            "output_stride is not available for networks whose stages begin with even kernels (ConvNeXt); leave it out, "
-            "or give the network a larger input size."
+            "output_stride is not available for networks whose stages begin with even kernels (ConvNeXt); leave it "
+            "out, or give the network a larger input size."
         )
 
 
@@ -92,18 +95,27 @@ def _take_out_of_inception(block: InceptionD) -> None:
 
 @torch.no_grad()
 def recalibrate(network: nn.Module, batches: Iterator[Tensor]) -> None:
-    """Measure every batch norm's statistics anew over some batches (B, 3, S, S): after a stride is taken out they differ.
+    """Measure every batch norm's statistics anew over batches (B, 3, S, S): after a stride is taken out they differ.
 
-    Modes and momenta are as before afterwards; only the running statistics change.
+    Modes and momenta are as before afterwards, also after an error; only the running statistics change.
+
+    Raises:
+        FoodkdError: there is no batch at all; the statistics stay as they were.
     """
+    batches = iter(batches)
+    first = next(batches, None)
+    if first is None:
+        raise FoodkdError("Batch norm can't be recalibrated on no photos; give one batch or more.")
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     kept = [(norm, norm.training, norm.momentum) for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.train()
-        norm.momentum = None  # a plain average over all batches
-    for images in batches:
-        network(images)
-    for norm, training, momentum in kept:
-        norm.train(training)
-        norm.momentum = momentum
+    try:
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.train()
+            norm.momentum = None  # a plain average over all batches
+        for images in chain([first], batches):
+            network(images)
+    finally:
+        for norm, training, momentum in kept:
+            norm.train(training)
+            norm.momentum = momentum

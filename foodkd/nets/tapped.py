@@ -26,7 +26,7 @@ class Tapped(NamedTuple):
 
 
 class TappedClassifier(nn.Module):
-    """A classifier whose stages are returned by the same pass that classifies. Sets no hook and leaves the network as it is.
+    """A classifier whose stages come from the same pass that classifies. Sets no hook and leaves the network as it is.
 
     Example:
         network = build_network("mobilenet_v2", 101, output_stride=16)
@@ -81,7 +81,7 @@ class TappedClassifier(nn.Module):
 
     @property
     def additive(self) -> bool:
-        """Whether the last features are averaged and meet the linear layer at once, so that mean(map) + bias = logit."""
+        """Whether the last features are averaged and meet the linear layer at once: then mean(map) + bias = logit."""
         return not self._pools_more_than_a_mean
 
     def forward(self, images: Tensor) -> Tapped:
@@ -100,7 +100,8 @@ class TappedClassifier(nn.Module):
             classes: (B, n) class indices.
 
         Returns:
-            (B, n, H, W) float32; with an additive head in eval, the mean over the grid plus the class's bias is its logit.
+            (B, n, H, W) float32; with an additive head in eval, the mean over the grid plus the class's bias is its
+            logit.
         """
         rows = self.head_weight.float()[classes]  # (B, n, C)
         return torch.einsum("bnc,bchw->bnhw", rows, features.float())
@@ -127,7 +128,8 @@ class TappedClassifier(nn.Module):
         last = self.geometry(224)[-1]
         if last.channels != self.last.in_features:
             return True
-        features = torch.rand(2, last.channels, 5, 4, generator=torch.Generator().manual_seed(0))
+        # Of either sign, so that an activation between pooling and linear layer shows.
+        features = torch.randn(2, last.channels, 5, 4, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             features = features.to(self.head_weight.device)
             pooled = cast(Any, self.family).pool(self.network, features)
