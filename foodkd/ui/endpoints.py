@@ -1,0 +1,246 @@
+"""Named endpoints for gradio_client: the same answers as plain numbers.
+
+    from gradio_client import Client, handle_file
+    client = Client("http://127.0.0.1:7860")
+    client.predict(handle_file("meal.jpg"), api_name="/compare")
+
+Each takes the photo as a file. Uploads pass through components, whose file handling is Gradio's, so that no path of the
+server can be named.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypedDict
+
+import gradio as gr
+
+from foodkd.errors import FoodkdError
+from foodkd.explain import METHODS, ActivationMap, compare, find_class
+from foodkd.ui.session import BOTH, UNSURE_BELOW, Desk, Photo, View
+from foodkd.ui.widgets import PhotoInput
+
+
+class Guess(TypedDict):
+    """A class and its calibrated probability, 0 to 1."""
+
+    dish: str
+    probability: float
+
+
+class Answer(TypedDict):
+    """What one network answered and cost; `seconds` of this pass on this machine, `bytes` of its weights as stored."""
+
+    network: str
+    top5: list[Guess]
+    parameters: int
+    multiply_adds: int
+    bytes: int
+    seconds: float
+
+
+class Comparison(TypedDict):
+    """Both networks' answers. `crop`: left, top, right, bottom of the square they saw, as fractions of the photo."""
+
+    teacher: Answer
+    student: Answer
+    agree: bool
+    sure: bool
+    crop: list[float]
+    resolution: int
+
+
+class Map(TypedDict):
+    """A map: `values` in rows; the centre of cell i lies at (start + step * i + 0.5) / size of the square's side."""
+
+    network: str
+    stage: int
+    stage_name: str
+    method: str
+    values: list[list[float]]
+    start: float
+    step: float
+    size: int
+
+
+class Likeness(TypedDict):
+    """How alike two maps are; `cosine_unrelated`: what maps of unrelated photos reach, null where unmeasured."""
+
+    cosine: float
+    cosine_unrelated: float | None
+    overlap: float
+    centre_distance: float
+
+
+class InstanceMap(Map):
+    """An instance activation map: the mean of `values` plus `bias` is the class's `logit` where `additive` is true."""
+
+    bias: float
+    logit: float
+    additive: bool
+
+
+class InstanceMaps(TypedDict):
+    """Both networks' instance activation maps of one class."""
+
+    dish: str
+    teacher: InstanceMap
+    student: InstanceMap
+    agreement: Likeness
+
+
+class StageMaps(TypedDict):
+    """One stage of both networks, counted from 1, early to late."""
+
+    stage: int
+    teacher: Map
+    student: Map
+    agreement: Likeness
+
+
+class LayerMaps(TypedDict):
+    """A map of every stage of both networks."""
+
+    dish: str
+    method: str
+    stages: list[StageMaps]
+
+
+class Endpoints:
+    """The functions behind the endpoints; usable without a server."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def compare(self, photo: str | None) -> Comparison:
+        """Ask both networks what dish a photo shows.
+
+        Args:
+            photo: an image file; its centre square is what the networks see.
+
+        Returns:
+            {"teacher", "student": {"network", "top5": [{"dish", "probability" 0..1, calibrated}], "parameters", "multiply_adds" per
+            photo, "bytes", "seconds"}, "agree": same first answer, "sure": some first answer has probability 0.35 or more,
+            "crop": [left, top, right, bottom] as fractions, "resolution": side in pixels of what the networks see}
+        """
+        opened = self._opened(photo)
+        best = [self.desk.best(opened, name) for name in BOTH]
+        return {
+            "teacher": self._answer(opened, "teacher"),
+            "student": self._answer(opened, "student"),
+            "agree": best[0][0] == best[1][0],
+            "sure": max(probability for _, probability in best) >= UNSURE_BELOW,
+            "crop": [float(edge) for edge in opened.crop],
+            "resolution": self.desk.pair.preprocessing.resolution,
+        }
+
+    def instance_activation_map(self, photo: str | None, dish: str = "") -> InstanceMaps:
+        """Where both networks find the evidence for a dish in a photo.
+
+        Args:
+            photo: an image file.
+            dish: a class name ("apple_pie" or "apple pie"); empty for the teacher's first answer.
+
+        Returns:
+            {"dish", "teacher", "student": {"values": rows of the map in logits, "start", "step", "size": in pixels of the network's
+            input, "bias", "logit", "additive": mean of values + bias = logit}, "agreement": {"cosine", "cosine_unrelated",
+            "overlap" of the strongest fifth 0..1, "centre_distance" as a fraction of the side}}
+        """
+        opened = self._opened(photo)
+        target = self._class(opened, dish)
+        maps = {name: self.desk.answer(opened, name).iam(target) for name in BOTH}
+        return {
+            "dish": self.desk.pair.classes[target],
+            "teacher": self._instance(opened, maps["teacher"]),
+            "student": self._instance(opened, maps["student"]),
+            "agreement": self._likeness(maps["teacher"], maps["student"]),
+        }
+
+    def layer_maps(self, photo: str | None, dish: str = "", method: str = "gradcam") -> LayerMaps:
+        """A map of every stage of both networks, early to late.
+
+        Args:
+            photo: an image file.
+            dish: a class name; empty for the teacher's first answer. Methods without a class ignore it.
+            method: "mean", "gradcam", "layercam", "eigencam" or another that the library knows.
+
+        Returns:
+            {"dish", "method", "stages": [{"stage" from 1, "teacher", "student": {"values", "start", "step", "size",
+            "stage_name"}, "agreement": {"cosine", ...}}]}
+        """
+        opened = self._opened(photo)
+        if method not in METHODS:
+            raise FoodkdError(f"There is no map method '{method}'; there are {', '.join(METHODS)}.")
+        target = self._class(opened, dish)
+        rows = [self._stage(opened, stage, method, target) for stage in range(self.desk.stages)]
+        return {"dish": self.desk.pair.classes[target], "method": method, "stages": rows}
+
+    def _opened(self, photo: str | None) -> Photo:
+        if photo is None:
+            raise FoodkdError("No photo was given; give an image file.")
+        return self.desk.photo(photo)
+
+    def _class(self, photo: Photo, dish: str) -> int:
+        return find_class(self.desk.pair.classes, dish) if dish else self.desk.class_index(View(photo))
+
+    def _answer(self, photo: Photo, name: str) -> Answer:
+        explanation, costs, classes = self.desk.answer(photo, name), self.desk.costs[name], self.desk.pair.classes
+        top: list[Guess] = [{"dish": classes[index], "probability": value} for index, value in explanation.top(5)]
+        backbone, seconds = self.desk.pair.settings[name].backbone, explanation.seconds
+        return {
+            "network": backbone, "top5": top, "parameters": costs["parameters"], "multiply_adds": costs["multiply_adds"],
+            "bytes": costs["bytes"], "seconds": seconds,
+        }  # fmt: skip
+
+    def _instance(self, photo: Photo, one: ActivationMap) -> InstanceMap:
+        logits = self.desk.answer(photo, one.network).logits
+        logit = float(logits[one.class_index if one.class_index is not None else 0])
+        return {**_plain(one), "bias": one.bias, "logit": logit, "additive": one.additive}
+
+    def _stage(self, photo: Photo, stage: int, method: str, target: int) -> StageMaps:
+        teacher, student = (self.desk.answer(photo, name).layer(stage, method, target) for name in BOTH)
+        likeness = self._likeness(teacher, student)
+        return {"stage": stage + 1, "teacher": _plain(teacher), "student": _plain(student), "agreement": likeness}
+
+    def _likeness(self, teacher: ActivationMap, student: ActivationMap) -> Likeness:
+        measured, unrelated = compare(teacher, student), self.desk.mismatched(teacher)
+        return {
+            "cosine": measured.cosine,
+            "cosine_unrelated": unrelated.mismatched.cosine if unrelated else None,
+            "overlap": measured.overlap,
+            "centre_distance": measured.centre_distance,
+        }
+
+
+def _plain(one: ActivationMap) -> Map:
+    return {
+        "network": one.network, "stage": one.stage + 1, "stage_name": one.stage_name, "method": one.method,
+        "values": one.values.tolist(), "start": one.start, "step": one.step, "size": one.size,
+    }  # fmt: skip
+
+
+def add(desk: Desk) -> None:
+    """Register the endpoints in the current Blocks; their components stay invisible."""
+    functions = Endpoints(desk)
+    with gr.Column(visible=False):
+        photo = PhotoInput(type="filepath", image_mode=None, label="photo")
+        dish, method = gr.Textbox("", label="dish"), gr.Textbox("gradcam", label="method")
+        button, result = gr.Button("call"), gr.JSON(label="answer")
+    for function, inputs in (
+        (functions.compare, [photo]),
+        (functions.instance_activation_map, [photo, dish]),
+        (functions.layer_maps, [photo, dish, method]),
+    ):
+        button.click(_told(function), inputs, result, api_name=function.__name__, concurrency_id="answers", concurrency_limit=1)
+
+
+def _told(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, its errors as one sentence for the client."""
+
+    @wraps(function)
+    def told(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except FoodkdError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    return told

@@ -1,0 +1,74 @@
+"""Tab 3, Layer by layer: a row per stage, early to late, with both maps, how alike they are, and what could be answered there."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from foodkd.explain import ActivationMap, compare, needs_class, render
+from foodkd.ui import widgets as w
+from foodkd.ui.session import BOTH, Desk, View, data_uri
+
+SIDE = 360
+MEANINGS = {
+    "mean": "Bright: the stage's features are strongly active there, whatever the dish.",
+    "gradcam": "Bright: features that raise the dish's score, weighted by how much they raise it over the whole picture.",
+    "layercam": "Bright: features that raise the dish's score at that very place; finer than Grad-CAM at early stages.",
+    "eigencam": "Bright: the pattern that explains most of the stage's activity, whatever the dish.",
+}
+
+
+def rows_panel(desk: Desk, view: View) -> str:
+    """All stages, early to late; the current one is drawn large."""
+    about = f" The dish: <b>{w.text(desk.name(desk.class_index(view)))}</b>." if needs_class(view.method) else ""
+    said = w.note(
+        f"{MEANINGS[view.method]}{about}",
+        limits="An early cell sees a small patch, a late one nearly the whole picture; the map shows activity, not a cause.",
+    )
+    rows = "".join(_row(desk, view, stage) for stage in range(desk.stages))
+    return f'{said}<div class="fk-stages">{rows}</div>'
+
+
+def _row(desk: Desk, view: View, stage: int) -> str:
+    maps = {name: desk.layer(view, name, stage) for name in BOTH}
+    current = stage == view.stage
+    order = "earliest" if stage == 0 else "latest" if stage == desk.stages - 1 else ""
+    head = (
+        f'<button type="button" class="fk-stage-head" data-stage="{stage + 1}" aria-expanded="{str(current).lower()}">'
+        f"<b>{stage + 1}</b><span>stage<small>{order}</small></span></button>"
+    )
+    figures = "".join(_figure(desk, view, maps[name], list(maps.values())) for name in BOTH)
+    answers = "".join(_answers(desk, view, name, stage) for name in BOTH)
+    inner = f'{head}<div class="fk-stage-maps">{figures}</div>{_alike(desk, maps)}<div class="fk-stage-answers">{answers}</div>'
+    return f'<section class="fk-stage{" fk-current" if current else ""}" data-index="{stage + 1}" aria-label="Stage {stage + 1}">{inner}</section>'
+
+
+def _figure(desk: Desk, view: View, one: ActivationMap, together: Sequence[ActivationMap]) -> str:
+    scale = w.scale_of(view, one, together)
+    url = data_uri(render.overlay(view.photo.square, one, scale=scale, side=SIDE))
+    dish = desk.name(desk.class_index(view)) if one.class_index is not None else None
+    caption = f'{w.tag(one.network)}<span class="fk-arch">{w.text(one.stage_name)}, {one.grid[0]} × {one.grid[1]}</span>'
+    frame = f'<div class="fk-frame">{w.picture(url, w.map_alt(one, dish))}</div>'
+    return f'<figure class="fk-figure fk-{one.network}"><figcaption>{caption}</figcaption>{frame}{w.scale_bar(scale)}</figure>'
+
+
+def _alike(desk: Desk, maps: dict[str, ActivationMap]) -> str:
+    """The agreement of the two maps of one stage, beside that of unrelated photos where it was measured."""
+    value, unrelated = compare(maps["teacher"], maps["student"]).cosine, desk.mismatched(maps["teacher"])
+    beside = f"unrelated photos: {w.signed(unrelated.mismatched.cosine)}" if unrelated else "unrelated photos: not measured"
+    level = f'<span class="fk-level" aria-hidden="true"><i style="width:{100 * max(0.0, value):.0f}%"></i></span>'
+    return f'<div class="fk-alike"><b>{w.signed(value)}</b><span>{w.term("cosine", "cosine")}</span>{level}<small>{beside}</small></div>'
+
+
+def _answers(desk: Desk, view: View, name: str, stage: int) -> str:
+    """The first three answers of the stage's auxiliary classifier; at the last stage without one, the network's own."""
+    explanation = desk.answer(view.photo, name)
+    values = explanation.stage_answers()[stage]
+    title = w.term("auxiliary", "would answer here")
+    if values is None and stage == len(explanation.stages) - 1:
+        values, title = explanation.probabilities, "final answer"
+    if values is None:
+        return f'<div class="fk-{name}"><p class="fk-label">{w.tag(name)}</p><p class="fk-none">no classifier at this stage</p></div>'
+    best = np.argsort(-values, kind="stable")[:3]
+    listed = [(desk.pair.classes[int(index)], float(values[index])) for index in best]
+    bars = w.bars(listed, chosen="", label=f"{w.TITLES[name]}, stage {stage + 1}", compact=True)
+    return f'<div class="fk-{name}"><p class="fk-label">{w.tag(name)} {title}</p>{bars}</div>'

@@ -1,0 +1,327 @@
+"""The page: what is on it, what happens on each touch, and how it is served.
+
+    launch(build_app(Pair.load("checkpoints/food101-64")))
+
+Every event is `View -> View`: read the visitor's view, change one thing, draw the panels that show it. Panels of tabs that
+aren't open are drawn when they are opened. All events share one queue slot, so one visitor's touches are answered in order.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from foodkd.errors import FoodkdError
+from foodkd.nets import Pair
+from foodkd.ui import compare, endpoints, iam, layers
+from foodkd.ui import widgets as w
+from foodkd.ui.session import BOTH, EXAMPLES, METHODS, SCALES, TABS, Desk, View, read_examples
+
+STYLE = Path(__file__).resolve().parents[2] / "assets" / "ui"
+TITLE = "foodkd: a large and a small network look at a meal"
+QUEUE = {"concurrency_id": "answers", "concurrency_limit": 1, "api_visibility": "private", "show_progress": "hidden"}
+MINUTES = 60
+FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Liberation Sans", "Arial", "sans-serif"]
+MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]
+
+# Touches inside our own HTML become Gradio events; everything else of the page's script is in assets/ui/page.js.
+PICK = "foodkd.picks(element, trigger);"
+PLACE = "foodkd.places(element, trigger);"
+WIPE = "foodkd.wipes(element);"
+STAGE = "foodkd.stages(element);"
+LINK = "foodkd.sync(element); watch('value', () => foodkd.sync(element));"
+
+Updates = dict[Any, Any]
+
+
+@dataclass
+class Parts:
+    """The page's components that events read or draw."""
+
+    state: gr.State
+    verdict: gr.HTML
+    dish: gr.Dropdown
+    scale: gr.Radio
+    link: gr.HTML
+    notice: gr.HTML
+    tabs: gr.Tabs
+    upload: gr.Image
+    photo: gr.HTML
+    examples: gr.HTML
+    alone: gr.Checkbox
+    answers: gr.HTML
+    maps: gr.HTML
+    place: gr.HTML
+    alike: gr.HTML
+    method: gr.Radio
+    stage: gr.Slider
+    rows: gr.HTML
+
+    @property
+    def all(self) -> list[Any]:
+        """Every component."""
+        return list(vars(self).values())
+
+
+def build_app(pair: Pair, *, examples: Path = EXAMPLES) -> gr.Blocks:
+    """The app over one loaded pair, opening with the first example already answered.
+
+    Args:
+        pair: the networks; shared by all visitors.
+        examples: folder with examples.json and its pictures.
+    """
+    desk = Desk(pair, read_examples(examples))
+    opening = _drawn_everywhere(desk)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(10 * MINUTES, 20 * MINUTES)) as app:
+        parts = _lay_out(desk, opening)
+        _connect(app, desk, parts, opening)
+        endpoints.add(desk)
+    app.queue(max_size=64, default_concurrency_limit=1)
+    return app
+
+
+def launch(app: gr.Blocks, *, host: str | None = None, port: int | None = None, **options: Any) -> Any:
+    """Serve the app: no analytics, no server-side rendering, uploads up to 25 MB, nothing loaded from elsewhere."""
+    theme = gr.themes.Base(primary_hue="stone", neutral_hue="stone", font=FONT, font_mono=MONO, radius_size="sm")
+    script = (STYLE / "page.js").read_text(encoding="utf-8")
+    settings: dict[str, Any] = {
+        "server_name": host, "server_port": port, "theme": theme, "css_paths": STYLE / "style.css",
+        "head": f'<script>{script}</script><meta name="color-scheme" content="light dark">', "ssr_mode": False,
+        "max_file_size": "25mb", "state_session_capacity": 400, "footer_links": ["api"], "share": False,
+    }  # fmt: skip
+    return app.launch(**(settings | options))
+
+
+def _drawn_everywhere(desk: Desk) -> View:
+    """The first screen's view. Its passes run here, before the first visitor, after one that warms up the networks."""
+    opening = desk.opening()
+    for name in desk.names(alone=True):
+        desk.warm_up(name)
+        desk.answer(opening.photo, name)
+    return opening.shown(opening.tab)
+
+
+# --- what is on the page
+
+
+def _lay_out(desk: Desk, view: View) -> Parts:
+    state = gr.State(view, time_to_live=60 * MINUTES)
+    gr.HTML(_masthead(desk), elem_classes=["fk-html", "fk-masthead"], apply_default_css=False, js_on_load=None)
+    with gr.Row(elem_classes="fk-strip"):
+        verdict = _html(compare.verdict(desk, view), "fk-strip-verdict")
+        with gr.Column(elem_classes="fk-strip-controls"):
+            dish = gr.Dropdown(_choices(desk), value=view.choice, label="Maps show the evidence for", elem_id="fk-class", filterable=True)
+            with gr.Row(elem_classes="fk-strip-row"):
+                scale = gr.Radio([("shared", "shared"), ("own", "own")], value=view.scale, label="Colour scale", elem_id="fk-scale", min_width=120)
+                link = _html(_link(view), "fk-link", js=LINK)
+    notice = _html("", "fk-notices")
+    with gr.Tabs(selected=view.tab, elem_id="fk-tabs") as tabs:
+        with gr.Tab("Compare", id="compare"):
+            upload, photo, examples, alone, answers = _compare_tab(desk, view)
+        with gr.Tab("Where they look", id="iam"):
+            with gr.Row(elem_classes="fk-look"):
+                maps, place = _html("", "fk-maps", js=PLACE), _html("", "fk-place-panel")
+                alike = _html("", "fk-alike-panel", js=WIPE)
+        with gr.Tab("Layer by layer", id="layers"):
+            method, stage, rows = _layers_tab(desk, view)
+    return Parts(state, verdict, dish, scale, link, notice, tabs, upload, photo, examples, alone, answers, maps, place, alike, method, stage, rows)
+
+
+def _compare_tab(desk: Desk, view: View) -> tuple[Any, ...]:
+    with gr.Row(elem_classes="fk-compare"):
+        with gr.Column(scale=1, min_width=260, elem_classes="fk-photo-column"):
+            photo = _html(compare.photo_panel(desk, view), "fk-photo")
+            upload = w.PhotoInput(
+                type="filepath", image_mode=None, sources=["upload", "webcam", "clipboard"], label="Your own photo",
+                height=150, elem_id="fk-upload", buttons=[], webcam_options=gr.WebcamOptions(mirror=False),
+            )  # fmt: skip
+            chosen = view.photo.example.name if view.photo.example else ""
+            examples = _html(compare.examples_panel(desk.examples.values(), chosen), "fk-examples-panel", js=PICK)
+        with gr.Column(scale=3, min_width=300, elem_classes="fk-answers-column"):
+            answers = _html(compare.answers_panel(desk, view), "fk-answers", js=PICK)
+            alone = gr.Checkbox(
+                view.alone, label="Add the same student, trained alone", visible=desk.has_alone, elem_id="fk-alone", container=False
+            )
+            _html(compare.dishes_panel(desk), "fk-dishes-panel")
+    return upload, photo, examples, alone, answers
+
+
+def _layers_tab(desk: Desk, view: View) -> tuple[Any, ...]:
+    with gr.Row(elem_classes="fk-layer-controls"):
+        choices = [(title, name) for name, title in METHODS.items()]
+        method = gr.Radio(choices, value=view.method, label="Method", elem_id="fk-method", scale=2, min_width=280)
+        stage = gr.Slider(1, desk.stages, value=view.stage + 1, step=1, label="Walk through the stages, early to late", elem_id="fk-stage", scale=1, min_width=220)
+    rows = _html("", "fk-rows", js=STAGE)
+    return method, stage, rows
+
+
+def _html(value: str, name: str, *, js: str | None = None, **options: Any) -> gr.HTML:
+    return gr.HTML(value, elem_id=name, elem_classes=["fk-html"], apply_default_css=False, js_on_load=js, **options)
+
+
+def _choices(desk: Desk) -> list[tuple[str, str]]:
+    own = [("the teacher's answer", "teacher"), ("the student's answer", "student")]
+    return own + [(desk.name(index), name) for index, name in enumerate(desk.pair.classes)]
+
+
+def _masthead(desk: Desk) -> str:
+    teacher, student = (desk.costs[name]["parameters"] for name in BOTH)
+    line = (
+        f"A large network and one {teacher / student:.1f} times smaller learned {len(desk.pair.classes)} dishes together. "
+        "<span>See what each says about a meal, and where in the photo it finds its reasons.</span>"
+    )
+    legend = "".join(
+        f'<span>{w.tag(name)}<small>{w.text(desk.pair.settings[name].backbone)}, {w.amount(desk.costs[name]["parameters"])}</small></span>'
+        for name in BOTH
+    )
+    toggle = '<button type="button" class="fk-theme" data-theme-toggle aria-label="Switch between light and dark">◐</button>'
+    return f'<header class="fk-head"><div><h1>foodkd</h1><p>{line}</p></div><div class="fk-legend">{legend}{toggle}</div></header>'
+
+
+def _link(view: View) -> str:
+    own = "" if view.photo.example else '<small class="fk-own">Your own photo isn’t part of the link.</small>'
+    return (
+        f'<button type="button" class="fk-copy" data-query="{w.text(view.query)}">Copy link to this view</button>{own}'
+        '<span class="fk-copied" role="status" aria-live="polite"></span>'
+    )
+
+
+# --- what is drawn
+
+
+def _draw(desk: Desk, parts: Parts, view: View, *, photo: bool = False) -> Updates:
+    """Updates of all that shows this view: the strip, and the panels of the open tab."""
+    updates: Updates = {parts.verdict: compare.verdict(desk, view), parts.dish: view.choice, parts.notice: ""}
+    if photo:
+        chosen = view.photo.example.name if view.photo.example else ""
+        updates[parts.photo] = compare.photo_panel(desk, view)
+        updates[parts.examples] = compare.examples_panel(desk.examples.values(), chosen)
+    return updates | _draw_tab(desk, parts, view)
+
+
+def _draw_tab(desk: Desk, parts: Parts, view: View) -> Updates:
+    panels: Updates = {parts.link: _link(view)}
+    if view.tab not in view.drawn:
+        view = view.shown(view.tab)
+        if view.tab == "compare":
+            panels[parts.answers] = compare.answers_panel(desk, view)
+        elif view.tab == "iam":
+            panels |= {parts.maps: iam.maps_panel(desk, view), parts.place: iam.place_panel(desk, view)}
+            panels[parts.alike] = iam.alike_panel(desk, view)
+        elif view.tab == "layers":
+            panels[parts.rows] = layers.rows_panel(desk, view)
+    return panels | {parts.state: view}
+
+
+# --- what happens on each touch
+
+
+def _guarded(notice: gr.HTML, event: Callable[..., Updates]) -> Callable[..., Updates]:
+    """A visitor reads one sentence, never a traceback; what was on the page stays."""
+
+    @wraps(event)
+    def guarded(*arguments: Any, **named: Any) -> Updates:
+        try:
+            return event(*arguments, **named)
+        except FoodkdError as error:
+            return {notice: w.notice([str(error)])}
+        except Exception:
+            logging.getLogger(__name__).exception("An event of the app failed")
+            return {notice: w.notice(["That did not work, and the fault is the app's; the earlier answer stays."])}
+
+    return guarded
+
+
+def _connect(app: gr.Blocks, desk: Desk, parts: Parts, opening: View) -> None:
+    events = _Events(desk, parts, opening)
+
+    def on(trigger: Callable[..., Any], event: Callable[..., Updates], inputs: Sequence[Any] = (), **options: Any) -> None:
+        trigger(_guarded(parts.notice, event), [parts.state, *inputs], parts.all, **(QUEUE | options))
+
+    on(app.load, events.restore)
+    on(parts.upload.input, events.upload, [parts.upload], show_progress="minimal", show_progress_on=[parts.verdict])
+    on(parts.examples.select, events.example, show_progress="minimal", show_progress_on=[parts.verdict])
+    on(parts.answers.select, events.pick)
+    on(parts.dish.input, events.choose, [parts.dish])
+    on(parts.scale.input, events.scale, [parts.scale])
+    on(parts.alone.input, events.alone, [parts.alone])
+    on(parts.maps.select, events.place, trigger_mode="always_last")
+    on(parts.method.input, events.method, [parts.method])
+    walk = "(view, stage) => { foodkd.stage(stage); return [view, stage]; }"
+    on(parts.stage.change, events.stage, [parts.stage], js=walk, trigger_mode="always_last")
+    on(parts.tabs.select, events.tab)
+
+
+class _Events:
+    """One method per touch; each reads a view and returns what changes on the page."""
+
+    def __init__(self, desk: Desk, parts: Parts, opening: View) -> None:
+        self.desk, self.parts, self.opening = desk, parts, opening
+
+    def restore(self, view: View, request: gr.Request) -> Updates:
+        """The page was opened: show what its link asks for."""
+        asked = dict(request.query_params)
+        if not {"example", "class", "tab", "scale", "method", "stage"} & set(asked):
+            return {self.parts.notice: ""}
+        view, refused = self.desk.restore(asked, self.opening.change())
+        parts = self.parts
+        chosen = {parts.scale: view.scale, parts.method: view.method, parts.stage: view.stage + 1}
+        chosen[parts.tabs] = gr.Tabs(selected=view.tab)
+        return _draw(self.desk, parts, view, photo=True) | chosen | {parts.notice: w.notice(refused)}
+
+    def upload(self, view: View, path: str | None) -> Updates:
+        """A photo was uploaded, taken or pasted. The field is emptied: the picture is shown with its crop beside it."""
+        if path is None:
+            return {self.parts.notice: ""}
+        try:
+            photo = self.desk.photo(path)
+        except FoodkdError as error:
+            return {self.parts.notice: w.notice([str(error)]), self.parts.upload: None}
+        return self._new_photo(view, photo) | {self.parts.upload: None}
+
+    def example(self, view: View, event: gr.EventData) -> Updates:
+        """An example was pressed."""
+        return self._new_photo(view, self.desk.example(str(event._data.get("example", ""))))
+
+    def _new_photo(self, view: View, photo: Any) -> Updates:
+        changed = view.change(photo=photo, choice="teacher", place=None)
+        return _draw(self.desk, self.parts, changed, photo=True)
+
+    def pick(self, view: View, event: gr.EventData) -> Updates:
+        """A bar was pressed: its class is shown."""
+        return self.choose(view, str(event._data.get("pick", "")))
+
+    def choose(self, view: View, choice: str) -> Updates:
+        """A class was chosen."""
+        return _draw(self.desk, self.parts, self.desk.chosen(view, choice))
+
+    def scale(self, view: View, scale: str) -> Updates:
+        """Shared or own scale."""
+        return _draw(self.desk, self.parts, view.change(scale=scale if scale in SCALES else view.scale))
+
+    def alone(self, view: View, alone: bool) -> Updates:
+        """The third column, on or off."""
+        return _draw(self.desk, self.parts, view.change(alone=bool(alone)))
+
+    def place(self, view: View, event: gr.EventData) -> Updates:
+        """A place of a map was clicked; the maps themselves stay."""
+        x, y = (min(1.0, max(0.0, float(event._data.get(axis, 0.5)))) for axis in "xy")
+        view = view.at((x, y))
+        return {self.parts.state: view, self.parts.place: iam.place_panel(self.desk, view)}
+
+    def method(self, view: View, method: str) -> Updates:
+        """Another method of layer maps."""
+        return _draw_tab(self.desk, self.parts, view.change(method=method if method in METHODS else view.method))
+
+    def stage(self, view: View, stage: float) -> Updates:
+        """The slider moved: the browser has opened the stage already, only the view must know."""
+        view = view.walked(min(self.desk.stages, max(1, int(stage))) - 1)
+        return {self.parts.state: view, self.parts.link: _link(view)}
+
+    def tab(self, view: View, event: gr.SelectData) -> Updates:
+        """A tab was opened: draw it unless it shows this very view already."""
+        return _draw_tab(self.desk, self.parts, view.opened(TABS[event.index]))
