@@ -57,7 +57,8 @@ class Preprocessing(BaseModel):
 
     def small(self, photo: Image.Image) -> np.ndarray:
         """Centre square, reduced: uint8 (R, R, 3). A photo of R x R comes back unchanged."""
-        square = self.square(photo.convert("RGB"))
+        square = self.square(photo)
+        square = square if square.mode == "RGB" else square.convert("RGB")
         side = (self.resolution, self.resolution)
         if square.size != side:
             # Pillow's bicubic widens its kernel with the reduction, so it is antialiased.

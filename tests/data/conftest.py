@@ -8,7 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+# Hypothesis fails an example after 0.2 s by default; on a busy machine that judges the machine.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 WritePhoto = Callable[..., Path]
 

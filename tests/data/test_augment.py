@@ -99,6 +99,15 @@ def test_crops_lie_inside_and_have_the_area_asked_for(a: float, b: float, c: flo
     assert (width * height).min() >= min(a, b) - 1e-4 and (width * height).max() <= max(a, b) + 1e-4
 
 
+def test_a_turned_and_flipped_square_stays_a_square() -> None:
+    from foodkd.data.augment import _Draws
+
+    settings_ = Augmentation(scale=(0.5, 0.5), ratio=(1, 1), flip=0.5, rotation=90)
+    linear = _Draws(settings_, 64, (0, 0)).affine()[:, :, :2]
+    assert np.allclose(linear.transpose(0, 2, 1) @ linear, 0.5 * np.eye(2), atol=1e-5)
+    assert {round(float(np.linalg.det(part)), 3) for part in linear} == {-0.5, 0.5}
+
+
 def test_every_photo_draws_its_own() -> None:
     same = np.repeat(photos(1), 8, 0)
     images = augmented(same, scale=(0.3, 0.6), brightness=0.5).images[0]
@@ -160,6 +169,16 @@ def test_contrast_keeps_the_mean_grey_and_scales_the_spread() -> None:
     assert torch.allclose((after * luma).sum(1).mean((1, 2)), (before * luma).sum(1).mean((1, 2)), atol=1e-4)
     ratios = after.std((2, 3))[:, 0] / before.std((2, 3))[:, 0]
     assert 0.5 <= ratios.min() < 0.6 and 1.4 < ratios.max() <= 1.501
+
+
+def test_contrast_after_brightness_turns_about_the_brightened_mean() -> None:
+    pixels = photos(50) // 8 + 100
+    luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    bright, both = (
+        (augmented(pixels, sizes=(SIDE,), brightness=0.3, contrast=contrast).images[0] * luma).sum(1).mean((1, 2))
+        for contrast in (0, 0.5)
+    )
+    assert torch.allclose(bright, both, atol=1e-4)
 
 
 @pytest.mark.parametrize("options", [{"saturation": 0.8}, {"hue": 0.5}])

@@ -167,7 +167,7 @@ open_photos("folder", Path(sys.argv[1]), "all", resolution=16)
 
 def test_a_killed_packing_leaves_nothing_that_looks_whole(own_root: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", SLOW_PACKING, str(own_root)])
-    cache, deadline = own_root / ".foodkd", time.monotonic() + 60
+    cache, deadline = own_root / ".foodkd", time.monotonic() + 180
     while not list(cache.glob(".making-*/photos.npy")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)

@@ -70,7 +70,7 @@ def test_groups_are_never_parted(seed: int) -> None:
     held = held_out(labels, groups, 0.3, seed=seed, purpose="test")
     sides = {group: {bool(h) for g, h in zip(groups, held, strict=True) if g == group} for group in groups}
     assert all(len(side) == 1 for side in sides.values())
-    assert held[:20].sum() == 6
+    assert held[:20].sum() == 6 and held[20:].sum() == 6
 
 
 def test_a_smaller_limit_takes_some_of_a_larger_ones() -> None:
