@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from foodkd.nets import TappedClassifier
 
 # Left out: AblationCAM (needs its layer swapped in the middle of the network, and keeps one ablation layer for all
-# callers), FullGrad (has no stage), FinerCAM (needs a list of similar classes).
+# callers), FullGrad (has no stage), FinerCAM (needs a list of similar classes), ShapleyCAM (raises where the gradient
+# is constant, as it is before a linear head).
 LIBRARY_METHODS: dict[str, str] = {
     "gradcam++": "GradCAMPlusPlus",
     "xgradcam": "XGradCAM",
@@ -28,7 +29,6 @@ LIBRARY_METHODS: dict[str, str] = {
     "scorecam": "ScoreCAM",
     "kpcacam": "KPCA_CAM",
     "fem": "FEM",
-    "shapleycam": "ShapleyCAM",
 }
 
 

@@ -59,7 +59,6 @@ METHOD_TITLES: dict[str, str] = {
     "scorecam": "Score-CAM",
     "kpcacam": "KPCA-CAM",
     "fem": "FEM",
-    "shapleycam": "Shapley-CAM",
 }
 
 
@@ -297,7 +296,7 @@ class Explanation:
         class_index = self._checked(class_index)
         additive = self.additive
         values = self.class_maps()[class_index] if additive else self._evidence_of(class_index)
-        bias = float(self.network.head_bias[class_index]) if additive else 0.0
+        bias = self.network.head_bias[class_index].item() if additive else 0.0
         method = "cam" if additive else "gradcam"
         return self._map(values, "iam", len(self.stages) - 1, method, class_index, additive=additive, bias=bias)
 
