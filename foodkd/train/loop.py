@@ -89,6 +89,7 @@ class Trainer:
         self.stepping: Any = self._prepared()
         self.step, self.history, self.best = 0, [], -1.0  # type: ignore[var-annotated]
         state = self._restore()
+        run.begin()
         self.report = Report(run.path, self.steps, self.step, quiet=quiet or not self.accelerator.is_main_process)
         self.report.restore(state.get("report", {}))
 
@@ -249,6 +250,7 @@ class Trainer:
             "name": self.recipe.name,
             "recipe": self.recipe.model_dump(mode="json", exclude=local),
             "starting_weights": {name: _origin(self.recipe, name, kept.networks[name].fresh) for name in self.trained},
+            "trained": self.trained,
             "training": {"steps": self.step, "of": self.steps, "photos": len(self.photos), "validation": line},
         }
         settings: dict[str, NetworkSettings] = {n: getattr(self.recipe, n) for n in ("teacher", "student")}

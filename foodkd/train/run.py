@@ -25,10 +25,10 @@ from foodkd.train.recipe import Recipe
 
 
 class RunFolder:
-    """One run's folder.
+    """One run's folder; looking at it changes nothing.
 
     Args:
-        path: where; made if absent.
+        path: where.
         recipe: the resolved recipe.
         resume: insist that there is something to go on with.
 
@@ -38,7 +38,7 @@ class RunFolder:
 
     def __init__(self, path: Path, recipe: Recipe, *, resume: bool = False) -> None:
         self.path = path
-        text = recipe.model_dump_json(indent=1)
+        self.text = text = recipe.model_dump_json(indent=1)
         recorded = path / "recipe.json"
         if (path / "finished").exists():
             raise FoodkdError(f"{path} is a finished run; name another with --out, or look at {path / 'best'}.")
@@ -48,9 +48,11 @@ class RunFolder:
             raise FoodkdError(f"{path} exists, is not empty and is no run; name another folder with --out.")
         elif resume:
             raise FoodkdError(f"{path} holds no run to resume; leave out --resume to begin one.")
-        else:
-            with whole_file(recorded) as temporary:
-                temporary.write_text(text)
+
+    def begin(self) -> None:
+        """Claim the folder for the recipe: only now, when everything that it names has been found to work."""
+        with whole_file(self.path / "recipe.json") as temporary:
+            temporary.write_text(self.text)
 
     def load_state(self) -> dict[str, Any] | None:
         """The resume state, or None at the beginning.

@@ -1,0 +1,5 @@
+"""`python -m foodkd`: the command line."""
+
+from foodkd.cli import main
+
+main()

@@ -1,0 +1,193 @@
+"""The command line: python -m foodkd train | evaluate | explain | export | bench.
+
+Exit status 0; 1 when it failed, with one line that says why; 2 for bad arguments.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foodkd.errors import FoodkdError
+
+if TYPE_CHECKING:
+    from foodkd.data import Photos
+    from foodkd.nets import Pair
+
+app = typer.Typer(
+    help="Joint distillation for food photos: train a teacher and a student together, judge them, see where they look.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Checkpoint = Annotated[str, typer.Argument(help="A checkpoint folder, or a repository id of the Hugging Face Hub.")]
+Root = Annotated[Path | None, typer.Option("--data", help="The dataset's folder.")]
+Dataset = Annotated[str | None, typer.Option(help="food101, uecfood256, folder or generated; default: the checkpoint's own.")]
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A bundled recipe (see below) or a .toml file.")],
+    data: Root = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder; default runs/NAME.")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, such as distill.iam=0.")] = None,
+    resume: Annotated[bool, typer.Option(help="Insist that there is a run to go on with.")] = False,
+    download: Annotated[bool, typer.Option(help="Fetch the dataset first where it is missing.")] = False,
+) -> None:
+    """Train a pair. Stop it anywhere; the same command goes on. Bundled recipes: food101, uecfood256, food101-64, smoke."""
+    from foodkd.train.recipe import load_recipe
+
+    settings = load_recipe(recipe, overrides or ())
+    if settings.data.dataset != "generated" and data is None:
+        raise FoodkdError(f"The recipe {recipe} trains on {settings.data.dataset}: say where its photos are with --data ROOT.")
+    if download:
+        _fetch(settings.data.dataset, data)
+    from foodkd.train.loop import train as run
+
+    best = run(settings, data=data, out=out or Path("runs") / settings.name, resume=resume)
+    typer.echo(f"The best checkpoint is in {best}. Look at it with: python app.py --checkpoint {best}")
+
+
+@app.command()
+def evaluate(
+    checkpoint: Checkpoint,
+    data: Root = None,
+    dataset: Dataset = None,
+    split: Annotated[str, typer.Option(help="test, validation, train or all.")] = "test",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Photos per pass.")] = 64,
+) -> None:
+    """Judge every network of a checkpoint on a photo set: top-1, top-5, calibration error, agreement."""
+    from foodkd.nets import Pair
+    from foodkd.train.metrics import evaluate_pair
+
+    pair = Pair.load(checkpoint)
+    photos = _photos(pair, data, dataset, split)
+    with _Progress(len(photos)) as told:
+        result = evaluate_pair(pair, photos, batch_size=batch_size, progress=told)
+    for line in _table(result):
+        typer.echo(line)
+    if json_file is not None:
+        from foodkd.files import whole_file
+
+        with whole_file(json_file) as temporary:
+            temporary.write_text(json.dumps(result, indent=1) + "\n")
+
+
+@app.command()
+def explain(
+    checkpoint: Checkpoint,
+    photo: Annotated[Path, typer.Argument(help="Any photo.")],
+    out: Annotated[Path, typer.Option(help="A folder to make.")],
+    class_name: Annotated[str | None, typer.Option("--class", help="The class; default: the teacher's answer.")] = None,
+) -> None:
+    """Write both networks' maps of one photo: pictures, arrays (.npy) and manifest.json."""
+    from foodkd.explain import write_explanation
+    from foodkd.nets import Pair
+
+    typer.echo(f"Wrote {write_explanation(Pair.load(checkpoint), photo, class_name, out)}.")
+
+
+@app.command()
+def export(
+    checkpoint: Checkpoint,
+    out: Annotated[Path, typer.Option(help="A folder to make.")],
+    int8: Annotated[bool, typer.Option("--int8", help="Also write an 8-bit student.")] = False,
+    calibration: Annotated[Path | None, typer.Option(help="Photos (any dataset's root) to calibrate 8 bits on.")] = None,
+    dataset: Dataset = None,
+) -> None:
+    """Write the student alone as ONNX, preprocessing included."""
+    from foodkd.export import export_pair
+    from foodkd.nets import Pair
+
+    pair = Pair.load(checkpoint)
+    photos = _photos(pair, calibration, dataset, "train") if calibration is not None else None
+    manifest = export_pair(pair, out, int8=int8, calibration=photos)
+    typer.echo(f"Wrote {out}: {', '.join(manifest['files'])}.")
+
+
+@app.command()
+def bench(
+    name: Annotated[str | None, typer.Argument(help="One benchmark; default: all.")] = None,
+    checkpoint: Annotated[str, typer.Option(help="The pair to measure.")] = "checkpoints/food101-64",
+) -> None:
+    """Measure speed, each figure as a ratio to bare passes of the networks in the same process."""
+    from foodkd.bench import run_benchmark
+
+    run_benchmark(name, checkpoint=Path(checkpoint))
+
+
+def _photos(pair: Pair, root: Path | None, dataset: str | None, split: str) -> Photos:
+    """A split as the pair saw its own: same resolution, same held-out photos, same options where it is its own dataset."""
+    from foodkd.data import open_photos
+
+    own: dict[str, Any] = pair.info.get("recipe", {}).get("data", {})
+    name = dataset or own.get("dataset") or "folder"
+    if name != "generated" and root is None:
+        raise FoodkdError(f"Say where the photos of {name} are with --data ROOT.")
+    options = own.get("options", {}) if name == own.get("dataset") else {}
+    if name == "folder" and split == "test":
+        split = _folder_split(root)
+    holdout = own.get("holdout", 0.02) if split in ("train", "validation") else 0.02
+    return open_photos(name, root, split, resolution=pair.preprocessing.resolution, holdout=holdout, **options)
+
+
+def _folder_split(root: Path | None) -> str:
+    """A folder of photos to be judged is judged whole, unless it has a test part or is what the pair was trained on."""
+    return "test" if root is not None and (root / "test").is_dir() else "all"
+
+
+def _fetch(dataset: str, root: Path | None) -> None:
+    from foodkd.data import open_photos
+
+    open_photos(dataset, root, "test", download=True)
+
+
+class _Progress:
+    """A bar over all photos of the network being judged."""
+
+    def __init__(self, photos: int) -> None:
+        from tqdm import tqdm
+
+        self.bar = tqdm(total=photos, unit="photo", disable=not sys.stderr.isatty(), leave=False)
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __call__(self, network: str, done: int) -> None:
+        self.bar.set_description(network)
+        self.bar.update(done - self.bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+
+def _table(result: dict[str, Any]) -> list[str]:
+    lines = [f"{result['photos']:,} photos", f"{'':14}{'top-1':>8}{'top-5':>8}{'ECE':>8}{'parameters':>13}{'size':>10}"]
+    for name in ("teacher", "student", "student-alone"):
+        if name in result:
+            r = result[name]
+            rates = f"{100 * r['top1']:7.2f}%{100 * r['top5']:7.2f}%{r['ece']:8.3f}"
+            lines.append(f"{name:14}{rates}{r['parameters']:13,}{r['bytes'] / 1e6:7.1f} MB")
+    return [*lines, f"teacher and student agree on {100 * result['agreement']:.2f} %"]
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's ends in one sentence, never a traceback."""
+    try:
+        app()
+    except FoodkdError as error:
+        typer.echo(f"foodkd: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("foodkd: stopped; the same command goes on from the last save.", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
