@@ -201,6 +201,7 @@ class Explanation:
         auxiliary: AuxiliaryClassifiers | None = None,
         limit: int = 256,
     ) -> None:
+        """Check and remember; the pass runs when something is first asked."""
         _check(network, image, name)
         self.network = network
         self.name = name
@@ -482,6 +483,7 @@ class Explanations:
     """
 
     def __init__(self, pair: Pair, *, limit: int = 64, graphs: int = 8) -> None:
+        """Start with nothing known."""
         self.pair = pair
         self._limit = limit
         self._graphs = graphs

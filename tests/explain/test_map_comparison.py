@@ -163,6 +163,16 @@ def test_a_bright_square_is_found_by_both_networks(seeded_pair: Pair) -> None:
         assert found.centre_distance < 0.06
 
 
+@pytest.mark.parametrize("offset", [-4.0, 7.0])
+def test_an_offset_moves_neither_centre_nor_overlap(offset: float) -> None:
+    """Raw weights may add the same amount everywhere; that says nothing about the place."""
+    one = blob(0.3, 0.6, **INNER)
+    raised = replace(one, values=one.values + np.float32(offset))
+    found = compare(one, raised)
+    assert found.centre_distance < 0.01 and found.overlap > 0.95 and found.cosine_centred == pytest.approx(1, abs=1e-4)
+    assert found.centres[1] == pytest.approx((0.3, 0.6), abs=0.03)
+
+
 @pytest.mark.parametrize("flat", [0.0, 3.5, -2.0])
 def test_flat_maps_give_numbers(flat: float) -> None:
     level = made(np.full((5, 5), flat), start=0, step=16, size=80)
