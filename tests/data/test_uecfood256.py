@@ -63,6 +63,14 @@ def test_boxes_are_cut_to_the_photo_and_impossible_ones_left_out(uec_root: Path)
     assert np.array_equal(photos.read([photos.ids.index("3/36#2")])[0], Preprocessing(resolution=16).small(whole))
 
 
+def test_a_corrected_box_is_packed_anew(uec_root: Path) -> None:
+    photos = opened(uec_root, "all")
+    before = photos.read([photos.ids.index("3/36")])
+    path = uec_root / "UECFOOD256/3/bb_info.txt"
+    path.write_text(path.read_text().replace("36 15 0 45 40", "36 0 0 20 20"))
+    assert not np.array_equal(before, opened(uec_root, "all").read([photos.ids.index("3/36")]))
+
+
 def test_the_folder_itself_is_accepted_as_root(uec_root: Path) -> None:
     assert len(opened(uec_root / "UECFOOD256", "all")) == 50
 
