@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from foodkd.errors import FoodkdError
 from foodkd.nets.families import Family, Timm
 from foodkd.nets.geometry import Stage, Trace, trace
 
@@ -102,7 +103,15 @@ class TappedClassifier(nn.Module):
         Returns:
             (B, n, H, W) float32; with an additive head in eval, the mean over the grid plus the class's bias is its
             logit.
+
+        Raises:
+            FoodkdError: other layers stand between the last stage and the last linear layer (MobileNetV3).
         """
+        if features.shape[1] != self.last.in_features:
+            raise FoodkdError(
+                f"The last stage has {features.shape[1]} channels, the last linear layer {self.last.in_features}: this "
+                "network's head does more than average, so it has no class activation maps; use Grad-CAM."
+            )
         rows = self.head_weight.float()[classes]  # (B, n, C)
         return torch.einsum("bnc,bchw->bnhw", rows, features.float())
 
@@ -118,9 +127,13 @@ class TappedClassifier(nn.Module):
 
     def _trace(self, size: int) -> Trace:
         if size not in self._traces:
-            taps = self.taps
-            self._traces[size] = trace(self.network, lambda n, x: self.family.stages(n, x, taps), taps, size)
+            self._traces[size] = trace(self.network, self._up_to_the_last_layer, self.taps, size)
         return self._traces[size]
+
+    def _up_to_the_last_layer(self, network: nn.Module, images: Tensor) -> list[Tensor]:
+        stages = self.family.stages(network, images, self.taps)
+        self.family.pool(network, stages[-1])  # for its cost: MobileNetV3 has a hidden layer there
+        return stages
 
     @property
     def _pools_more_than_a_mean(self) -> bool:
