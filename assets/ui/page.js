@@ -101,7 +101,7 @@ window.foodkd = (() => {
     if (event.target.closest(".fk-choose")) choose();
     const button = event.target.closest(".fk-copy");
     if (button) copy(button);
-    if (event.target.closest("[data-theme-toggle]")) document.body.classList.toggle("dark");
+    if (event.target.closest(".fk-theme")) document.body.classList.toggle("dark");
   });
 
   return { picks, places, wipes, stage, stages, sync };

@@ -23,11 +23,12 @@ def verdict(desk: Desk, view: View) -> str:
     sub = _confidence(desk, (teacher, sure_t), (student, sure_s)) + _truth(desk, view, {teacher, student})
     choose = '<p class="fk-actions"><button type="button" class="fk-choose">Use your own photo</button></p>'
     thumb = w.picture(render.canvas(view.photo.square, 160), alt_of(view), classes="fk-thumb")
-    return f'<div class="fk-verdict">{thumb}<div><h2>{headline}</h2><p>{sub}</p>{choose}</div></div>'
+    words = f"<div><h2>{headline}</h2><p>{sub}</p>{choose}</div>"
+    return f'<div class="fk-verdict">{thumb}{words}</div>'
 
 
 def _confidence(desk: Desk, teacher: tuple[int, float], student: tuple[int, float]) -> str:
-    sure = [f'{w.tag(name)} {w.percent(answer[1])}' for name, answer in zip(BOTH, (teacher, student), strict=True)]
+    sure = [f"{w.tag(name)} {w.percent(answer[1])}" for name, answer in zip(BOTH, (teacher, student), strict=True)]
     if max(teacher[1], student[1]) < UNSURE_BELOW:
         names = [desk.name(answer[0]) for answer in (teacher, student)]
         guesses = [f"{part} for {w.text(name)}" for part, name in zip(sure, names, strict=True)]
@@ -49,17 +50,25 @@ def alt_of(view: View) -> str:
     return view.photo.example.alt if view.photo.example else "The photo you chose"
 
 
+def example_of(view: View) -> str:
+    """The name of the example in view; empty for a visitor's own photo."""
+    return view.photo.example.name if view.photo.example else ""
+
+
 def photo_panel(desk: Desk, view: View) -> str:
     """The original with the crop drawn on it, and the small picture that the networks really see."""
     photo, resolution = view.photo, desk.pair.preprocessing.resolution
     left, top, right, bottom = (100 * edge for edge in photo.crop)
-    box = f'<span class="fk-crop" style="left:{left}%;top:{top}%;width:{right - left}%;height:{bottom - top}%"></span>'
+    box = (
+        f'<span class="fk-crop" style="left:{left:.3f}%;top:{top:.3f}%;width:{right - left:.3f}%;'
+        f'height:{bottom - top:.3f}%"></span>'
+    )
     original = w.figure(w.picture(photo.preview, alt_of(view)) + box, classes="fk-original")
     seen = w.picture(photo.small, f"The same, {resolution} by {resolution} pixels", classes="fk-pixels", exact=True)
     sizes = " and ".join(f"{desk.pair.sizes[name]} px for the {name}" for name in BOTH)
     happens = (
-        f"<b>What the networks really see.</b> The centre square is reduced to {resolution} × {resolution} pixels, then "
-        f"enlarged to {sizes}. Finer detail never reaches them."
+        f"<b>What the networks really see.</b> The centre square is reduced to {resolution} × {resolution} pixels, "
+        f"then enlarged to {sizes}. Finer detail never reaches them."
     )
     return f'{original}<div class="fk-seen">{seen}<p>{happens}</p></div>'
 
@@ -86,10 +95,11 @@ def _thumbnail(example: Example) -> str:
 def answers_panel(desk: Desk, view: View) -> str:
     """A card per network: its map, its first five answers, its costs."""
     cards = "".join(_card(desk, view, name) for name in desk.names(alone=view.alone))
+    scale = "one scale for all maps" if view.scale == "shared" else "each map on its own scale"
     said = w.note(
-        "Bars are calibrated probabilities; the coloured places are where each network finds evidence for "
-        f"<b>{w.text(desk.name(desk.class_index(view)))}</b>. Press a bar to see the evidence for another dish.",
-        limits="A high bar is a network's belief, not a proof, and every cell of the map has seen nearly the whole picture.",
+        "Bars are calibrated probabilities. Bright places speak for "
+        f"<b>{w.text(desk.name(desk.class_index(view)))}</b> ({scale}); press a bar to see another dish.",
+        limits="A bar is a network's belief, not a proof, and a cell of the map has seen nearly the whole picture.",
     )
     return f'{said}<div class="fk-cards" data-count="{len(desk.names(alone=view.alone))}">{cards}</div>'
 
@@ -117,13 +127,17 @@ def _map_alt(desk: Desk, view: View, name: str) -> str:
 
 
 def _costs(desk: Desk, view: View, name: str) -> str:
-    costs, teacher = desk.costs[name], desk.costs["teacher"]
-    smaller = "" if name == "teacher" else f" <small>{teacher['parameters'] / costs['parameters']:.1f} × fewer</small>"
-    less = "" if name == "teacher" else f" <small>{teacher['multiply_adds'] / costs['multiply_adds']:.1f} × fewer</small>"
+    costs = desk.costs[name]
+
+    def counted(key: str) -> str:
+        fewer = desk.costs["teacher"][key] / costs[key]
+        beside = "" if name == "teacher" else f" <small>{fewer:.1f} × fewer</small>"
+        return w.amount(costs[key]) + beside
+
     return w.facts(
         [
-            (w.term("parameters", "Parameters"), w.amount(costs["parameters"]) + smaller),
-            (w.term("multiply-adds", "Multiply-adds"), w.amount(costs["multiply_adds"]) + less),
+            (w.term("parameters", "Parameters"), counted("parameters")),
+            (w.term("multiply-adds", "Multiply-adds"), counted("multiply_adds")),
             ("File", w.amount(costs["bytes"], "B")),
             ("This photo, here", f"{1000 * desk.answer(view.photo, name).seconds:.0f}&#8239;ms"),
         ]

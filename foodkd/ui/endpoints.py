@@ -17,7 +17,7 @@ import gradio as gr
 from foodkd.errors import FoodkdError
 from foodkd.explain import METHODS, ActivationMap, compare, find_class
 from foodkd.ui.session import BOTH, UNSURE_BELOW, Desk, Photo, View
-from foodkd.ui.widgets import PhotoInput
+from foodkd.ui.widgets import photo_input
 
 
 class Guess(TypedDict):
@@ -109,6 +109,7 @@ class Endpoints:
     """The functions behind the endpoints; usable without a server."""
 
     def __init__(self, desk: Desk) -> None:
+        """Answer from this desk."""
         self.desk = desk
 
     def compare(self, photo: str | None) -> Comparison:
@@ -118,9 +119,10 @@ class Endpoints:
             photo: an image file; its centre square is what the networks see.
 
         Returns:
-            {"teacher", "student": {"network", "top5": [{"dish", "probability" 0..1, calibrated}], "parameters", "multiply_adds" per
-            photo, "bytes", "seconds"}, "agree": same first answer, "sure": some first answer has probability 0.35 or more,
-            "crop": [left, top, right, bottom] as fractions, "resolution": side in pixels of what the networks see}
+            {"teacher", "student": {"network", "top5": [{"dish", "probability": 0 to 1, calibrated}], "parameters",
+            "multiply_adds": for one photo, "bytes": of the weights, "seconds": of this pass},
+            "agree": same first answer, "sure": a first answer has probability 0.35 or more,
+            "crop": [left, top, right, bottom] as fractions, "resolution": side of what the networks see, pixels}
         """
         opened = self._opened(photo)
         best = [self.desk.best(opened, name) for name in BOTH]
@@ -141,9 +143,10 @@ class Endpoints:
             dish: a class name ("apple_pie" or "apple pie"); empty for the teacher's first answer.
 
         Returns:
-            {"dish", "teacher", "student": {"values": rows of the map in logits, "start", "step", "size": in pixels of the network's
-            input, "bias", "logit", "additive": mean of values + bias = logit}, "agreement": {"cosine", "cosine_unrelated",
-            "overlap" of the strongest fifth 0..1, "centre_distance" as a fraction of the side}}
+            {"dish", "teacher", "student": {"values": rows of the map, in logits, "start", "step", "size": pixels of
+            the network's input, "bias", "logit", "additive": mean of values + bias = logit},
+            "agreement": {"cosine": -1 to 1, "cosine_unrelated": of unrelated photos or null,
+            "overlap": of the strongest fifths, 0 to 1, "centre_distance": fraction of the side}}
         """
         opened = self._opened(photo)
         target = self._class(opened, dish)
@@ -185,11 +188,14 @@ class Endpoints:
     def _answer(self, photo: Photo, name: str) -> Answer:
         explanation, costs, classes = self.desk.answer(photo, name), self.desk.costs[name], self.desk.pair.classes
         top: list[Guess] = [{"dish": classes[index], "probability": value} for index, value in explanation.top(5)]
-        backbone, seconds = self.desk.pair.settings[name].backbone, explanation.seconds
         return {
-            "network": backbone, "top5": top, "parameters": costs["parameters"], "multiply_adds": costs["multiply_adds"],
-            "bytes": costs["bytes"], "seconds": seconds,
-        }  # fmt: skip
+            "network": self.desk.pair.settings[name].backbone,
+            "top5": top,
+            "parameters": costs["parameters"],
+            "multiply_adds": costs["multiply_adds"],
+            "bytes": costs["bytes"],
+            "seconds": explanation.seconds,
+        }
 
     def _instance(self, photo: Photo, one: ActivationMap) -> InstanceMap:
         logits = self.desk.answer(photo, one.network).logits
@@ -213,16 +219,22 @@ class Endpoints:
 
 def _plain(one: ActivationMap) -> Map:
     return {
-        "network": one.network, "stage": one.stage + 1, "stage_name": one.stage_name, "method": one.method,
-        "values": one.values.tolist(), "start": one.start, "step": one.step, "size": one.size,
-    }  # fmt: skip
+        "network": one.network,
+        "stage": one.stage + 1,
+        "stage_name": one.stage_name,
+        "method": one.method,
+        "values": one.values.tolist(),
+        "start": one.start,
+        "step": one.step,
+        "size": one.size,
+    }
 
 
 def add(desk: Desk) -> None:
     """Register the endpoints in the current Blocks; their components stay invisible."""
     functions = Endpoints(desk)
     with gr.Column(visible=False):
-        photo = PhotoInput(type="filepath", image_mode=None, label="photo")
+        photo = photo_input(label="photo")
         dish, method = gr.Textbox("", label="dish"), gr.Textbox("gradcam", label="method")
         button, result = gr.Button("call"), gr.JSON(label="answer")
     for function, inputs in (
@@ -230,7 +242,8 @@ def add(desk: Desk) -> None:
         (functions.instance_activation_map, [photo, dish]),
         (functions.layer_maps, [photo, dish, method]),
     ):
-        button.click(_told(function), inputs, result, api_name=function.__name__, concurrency_id="answers", concurrency_limit=1)
+        options: dict[str, Any] = {"api_name": function.__name__, "concurrency_id": "answers", "concurrency_limit": 1}
+        button.click(_told(function), inputs, result, **options)
 
 
 def _told(function: Callable[..., Any]) -> Callable[..., Any]:

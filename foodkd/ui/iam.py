@@ -1,6 +1,9 @@
 """Tab 2, Where they look: the instance activation map of one class in both networks, compared, and one place of it."""
 
-from foodkd.explain import ActivationMap, Evidence, MapComparison, compare, render
+from collections.abc import Callable
+from typing import Any
+
+from foodkd.explain import ActivationMap, Evidence, MapComparison, Measures, compare, render
 from foodkd.ui import widgets as w
 from foodkd.ui.session import BOTH, Desk, View, data_uri
 
@@ -67,12 +70,14 @@ def _wipe(view: View, maps: dict[str, ActivationMap]) -> str:
     drawn = {name: _drawn(view, one, list(maps.values())) for name, one in maps.items()}
     under = w.picture(drawn["student"], "The student's map")
     over = w.picture(drawn["teacher"], "The teacher's map, laid over the student's up to the edge", classes="fk-over")
-    slider = '<input type="range" min="0" max="100" value="50" aria-label="Edge between the teacher\'s and the student\'s map">'
+    slider = (
+        '<input type="range" min="0" max="100" value="50" aria-label="Edge between both maps: the teacher\'s is left">'
+    )
     edge = '<span class="fk-edge" aria-hidden="true"></span>'
     ends = f'{w.tag("teacher")}<span class="fk-arch">drag the edge</span>{w.tag("student")}'
     told = "both on one scale, as above" if view.scale == "shared" else "each on its own scale, as above"
     frame = f'<div class="fk-frame fk-wipe" style="--edge:50%">{under}{over}{edge}{slider}</div>'
-    return f'<figure class="fk-figure"><figcaption>{ends}</figcaption>{frame}<p class="fk-under">{told}</p></figure>'
+    return f'<figure class="fk-figure"><figcaption class="fk-ends">{ends}</figcaption>{frame}<p class="fk-under">{told}</p></figure>'
 
 
 def _difference(view: View, maps: dict[str, ActivationMap]) -> str:
@@ -81,14 +86,16 @@ def _difference(view: View, maps: dict[str, ActivationMap]) -> str:
     caption = '<b>Difference</b><span class="fk-arch">each map at its own scale</span>'
     scale = render.difference_scale(compared)
     bar = w.scale_bar(scale, label="blue: more teacher · orange: more student")
-    return f'<figure class="fk-figure"><figcaption>{caption}</figcaption><div class="fk-frame">{image}</div>{bar}</figure>'
+    frame = f'<div class="fk-frame">{image}</div>'
+    return f'<figure class="fk-figure"><figcaption>{caption}</figcaption>{frame}{bar}</figure>'
 
 
 def _difference_alt(compared: MapComparison) -> str:
     (student_x, student_y), (teacher_x, teacher_y) = compared.centres
     return (
-        f"Signed difference of both maps. Centre of the teacher's: {100 * teacher_x:.0f} % from the left, {100 * teacher_y:.0f} % "
-        f"from the top; of the student's: {100 * student_x:.0f} % and {100 * student_y:.0f} %"
+        "Signed difference of both maps. "
+        f"Centre of the teacher's: {100 * teacher_x:.0f} % from the left, {100 * teacher_y:.0f} % from the top; "
+        f"of the student's: {100 * student_x:.0f} % and {100 * student_y:.0f} %"
     )
 
 
@@ -100,27 +107,25 @@ def _compared(maps: dict[str, ActivationMap]) -> MapComparison:
 def _agreement(desk: Desk, maps: dict[str, ActivationMap]) -> str:
     """The three numbers, each beside what unrelated photos reach."""
     here, unrelated = _compared(maps), desk.mismatched(maps["teacher"])
-    base = unrelated.mismatched if unrelated else None
-    numbers = [
-        _figure_of("cosine", "cosine of the maps", w.signed(here.cosine), w.signed(base.cosine) if base else None),
-        _figure_of("overlap", "overlap of the strongest fifths", w.percent(here.overlap), w.percent(base.overlap) if base else None),
-        _figure_of("distance", "distance of the centres", w.percent(here.centre_distance), w.percent(base.centre_distance) if base else None),
+    rows: list[tuple[str, str, Callable[[Measures], str]]] = [
+        ("cosine", "cosine of the maps", lambda of: w.signed(of.cosine)),
+        ("overlap", "overlap of the strongest fifths", lambda of: w.percent(of.overlap)),
+        ("distance", "distance of the centres", lambda of: w.percent(of.centre_distance)),
     ]
-    over = f" (here: mean over {unrelated.photos} photos)" if unrelated else ""
-    limits = f"Any two maps are somewhat alike, since food lies in the middle: read each number beside the one of unrelated photos{over}."
-    return f'<div class="fk-numbers">{"".join(numbers)}{w.note("", limits=limits)}</div>'
-
-
-def _figure_of(term: str, name: str, value: str, unrelated: str | None) -> str:
-    beside = f"unrelated photos: <b>{unrelated}</b>" if unrelated else "unrelated photos: not measured"
-    return w.number(value, w.term(term, name), beside)
+    numbers = ""
+    for term, name, value in rows:
+        base = f"<b>{value(unrelated.mismatched)}</b>" if unrelated else "not measured"
+        numbers += w.number(value(here), w.term(term, name), f"unrelated photos: {base}")
+    over = f" (mean over {unrelated.photos})" if unrelated else ""
+    limits = f"Any two maps are somewhat alike, since food lies in the middle: compare with unrelated photos{over}."
+    return f'<div class="fk-numbers">{numbers}{w.note("", limits=limits)}</div>'
 
 
 def place_panel(desk: Desk, view: View) -> str:
     """One place taken apart in both networks: its share of the class's score, what it argues for, what is like it."""
     cards = "".join(_place(desk, view, name) for name in BOTH)
     said = w.note(
-        f"What the marked cell alone {w.term('evidence', 'adds to the score')}, and the cells that look like it to the network.",
+        f"What the marked cell alone {w.term('evidence', 'adds to the score')}, and which cells look like it.",
         limits="A cell knows its surroundings: cover the place, and the answer may stay.",
     )
     return f'<h3>The marked place</h3>{said}<div class="fk-stack">{cards}</div>'
@@ -140,7 +145,8 @@ def _place(desk: Desk, view: View, name: str) -> str:
 
 def _similar(view: View, evidence: Evidence, name: str) -> str:
     scale = render.Scale(0.0, 1.0, "similarity to the marked cell")
-    drawn = render.overlay(view.photo.square, evidence.similarity, scale=scale, side=240, mark=evidence.cell, colormap="viridis")
+    options: dict[str, Any] = {"side": 240, "mark": evidence.cell, "colormap": "viridis"}
+    drawn = render.overlay(view.photo.square, evidence.similarity, scale=scale, **options)
     alt = f"Cells that the {name} finds like the marked one: strongest {w.where(evidence.similarity)}"
     return w.figure(w.picture(drawn, alt), "bright: cells like the marked one")
 
@@ -155,14 +161,10 @@ def _sum(dish: str, share: float, bias: float, logit: float, one: ActivationMap)
         ("constant", w.signed(bias)),
         (f"score of {w.text(dish)}{about}", w.signed(logit)),
     ]
-    return '<dl class="fk-sum">' + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in rows) + "</dl>"
+    return w.facts(rows, classes="fk-sum")
 
 
 def _shares(argued: list[tuple[str, float]]) -> str:
     largest = max((abs(share) for _, share in argued), default=1.0) or 1.0
-    rows = "".join(
-        f'<li class="fk-answer"><span class="fk-bar-name">{w.text(name)}</span><span class="fk-bar-value">{w.signed(share)}</span>'
-        f'<span class="fk-bar" aria-hidden="true"><i style="width:{max(0.0, 100 * share / largest):.0f}%"></i></span></li>'
-        for name, share in argued
-    )
+    rows = "".join(w.bar(name, w.signed(share), max(0.0, share / largest)) for name, share in argued)
     return f'<ol class="fk-bars fk-compact">{rows}</ol>'

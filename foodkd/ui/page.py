@@ -2,8 +2,8 @@
 
     launch(build_app(Pair.load("checkpoints/food101-64")))
 
-Every event is `View -> View`: read the visitor's view, change one thing, draw the panels that show it. Panels of tabs that
-aren't open are drawn when they are opened. All events share one queue slot, so one visitor's touches are answered in order.
+Every event is `View -> View`: read the visitor's view, change one thing, draw the panels that show it. Panels of tabs
+that are not open are drawn when they are opened. All events share one queue slot, so touches are answered in order.
 """
 
 import logging
@@ -23,7 +23,12 @@ from foodkd.ui.session import BOTH, EXAMPLES, METHODS, SCALES, TABS, Desk, View,
 
 STYLE = Path(__file__).resolve().parents[2] / "assets" / "ui"
 TITLE = "foodkd: a large and a small network look at a meal"
-QUEUE = {"concurrency_id": "answers", "concurrency_limit": 1, "api_visibility": "private", "show_progress": "hidden"}
+QUEUE: dict[str, Any] = {
+    "concurrency_id": "answers",
+    "concurrency_limit": 1,
+    "api_visibility": "private",
+    "show_progress": "hidden",
+}
 MINUTES = 60
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Liberation Sans", "Arial", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]
@@ -89,10 +94,17 @@ def launch(app: gr.Blocks, *, host: str | None = None, port: int | None = None, 
     theme = gr.themes.Base(primary_hue="stone", neutral_hue="stone", font=FONT, font_mono=MONO, radius_size="sm")
     script = (STYLE / "page.js").read_text(encoding="utf-8")
     settings: dict[str, Any] = {
-        "server_name": host, "server_port": port, "theme": theme, "css_paths": STYLE / "style.css",
-        "head": f'<script>{script}</script><meta name="color-scheme" content="light dark">', "ssr_mode": False,
-        "max_file_size": "25mb", "state_session_capacity": 400, "footer_links": ["api"], "share": False,
-    }  # fmt: skip
+        "server_name": host,
+        "server_port": port,
+        "theme": theme,
+        "css_paths": STYLE / "style.css",
+        "head": f'<script>{script}</script><meta name="color-scheme" content="light dark">',
+        "ssr_mode": False,
+        "max_file_size": "25mb",
+        "state_session_capacity": 400,
+        "footer_links": ["api"],
+        "share": False,
+    }
     return app.launch(**(settings | options))
 
 
@@ -113,50 +125,83 @@ def _lay_out(desk: Desk, view: View) -> Parts:
     gr.HTML(_masthead(desk), elem_classes=["fk-html", "fk-masthead"], apply_default_css=False, js_on_load=None)
     with gr.Row(elem_classes="fk-strip"):
         verdict = _html(compare.verdict(desk, view), "fk-strip-verdict")
-        with gr.Column(elem_classes="fk-strip-controls"):
-            dish = gr.Dropdown(_choices(desk), value=view.choice, label="Maps show the evidence for", elem_id="fk-class", filterable=True)
-            with gr.Row(elem_classes="fk-strip-row"):
-                scale = gr.Radio([("shared", "shared"), ("own", "own")], value=view.scale, label="Colour scale", elem_id="fk-scale", min_width=120)
-                link = _html(_link(view), "fk-link", js=LINK)
+        dish, scale, link = _controls(desk, view)
     notice = _html("", "fk-notices")
     with gr.Tabs(selected=view.tab, elem_id="fk-tabs") as tabs:
         with gr.Tab("Compare", id="compare"):
             upload, photo, examples, alone, answers = _compare_tab(desk, view)
-        with gr.Tab("Where they look", id="iam"):
-            with gr.Row(elem_classes="fk-look"):
-                maps, place = _html("", "fk-maps", js=PLACE), _html("", "fk-place-panel")
-                alike = _html("", "fk-alike-panel", js=WIPE)
+        with gr.Tab("Where they look", id="iam"), gr.Row(elem_classes="fk-look"):
+            maps, place = _html("", "fk-maps", js=PLACE), _html("", "fk-place-panel")
+            alike = _html("", "fk-alike-panel", js=WIPE)
         with gr.Tab("Layer by layer", id="layers"):
             method, stage, rows = _layers_tab(desk, view)
-    return Parts(state, verdict, dish, scale, link, notice, tabs, upload, photo, examples, alone, answers, maps, place, alike, method, stage, rows)
+    return Parts(
+        state=state,
+        verdict=verdict,
+        dish=dish,
+        scale=scale,
+        link=link,
+        notice=notice,
+        tabs=tabs,
+        upload=upload,
+        photo=photo,
+        examples=examples,
+        alone=alone,
+        answers=answers,
+        maps=maps,
+        place=place,
+        alike=alike,
+        method=method,
+        stage=stage,
+        rows=rows,
+    )
+
+
+def _controls(desk: Desk, view: View) -> tuple[gr.Dropdown, gr.Radio, gr.HTML]:
+    with gr.Column(elem_classes="fk-strip-controls"):
+        label = "Maps show the evidence for"
+        dish = gr.Dropdown(_choices(desk), value=view.choice, label=label, elem_id="fk-class", filterable=True)
+        with gr.Row(elem_classes="fk-strip-row"):
+            scale = gr.Radio(list(SCALES), value=view.scale, label="Colour scale", elem_id="fk-scale", min_width=120)
+            link = _html(_link(view), "fk-link", js=LINK)
+    return dish, scale, link
 
 
 def _compare_tab(desk: Desk, view: View) -> tuple[Any, ...]:
     with gr.Row(elem_classes="fk-compare"):
         with gr.Column(scale=1, min_width=260, elem_classes="fk-photo-column"):
             photo = _html(compare.photo_panel(desk, view), "fk-photo")
-            upload = w.PhotoInput(
-                type="filepath", image_mode=None, sources=["upload", "webcam", "clipboard"], label="Your own photo",
-                height=150, elem_id="fk-upload", buttons=[], webcam_options=gr.WebcamOptions(mirror=False),
-            )  # fmt: skip
-            chosen = view.photo.example.name if view.photo.example else ""
-            examples = _html(compare.examples_panel(desk.examples.values(), chosen), "fk-examples-panel", js=PICK)
+            upload = _upload()
+            strip = compare.examples_panel(desk.examples.values(), compare.example_of(view))
+            examples = _html(strip, "fk-examples-panel", js=PICK)
         with gr.Column(scale=3, min_width=300, elem_classes="fk-answers-column"):
             answers = _html(compare.answers_panel(desk, view), "fk-answers", js=PICK)
-            alone = gr.Checkbox(
-                view.alone, label="Add the same student, trained alone", visible=desk.has_alone, elem_id="fk-alone", container=False
-            )
+            label = "Add the same student, trained alone"
+            alone = gr.Checkbox(view.alone, label=label, visible=desk.has_alone, elem_id="fk-alone", container=False)
             _html(compare.dishes_panel(desk), "fk-dishes-panel")
     return upload, photo, examples, alone, answers
 
 
+def _upload() -> gr.Image:
+    return w.photo_input(
+        sources=["upload", "webcam", "clipboard"],
+        label="Your own photo",
+        height=150,
+        elem_id="fk-upload",
+        buttons=[],
+        webcam_options=gr.WebcamOptions(mirror=False),
+    )
+
+
 def _layers_tab(desk: Desk, view: View) -> tuple[Any, ...]:
+    titles = [(title, name) for name, title in METHODS.items()]
+    label = "Walk through the stages, early to late"
     with gr.Row(elem_classes="fk-layer-controls"):
-        choices = [(title, name) for name, title in METHODS.items()]
-        method = gr.Radio(choices, value=view.method, label="Method", elem_id="fk-method", scale=2, min_width=280)
-        stage = gr.Slider(1, desk.stages, value=view.stage + 1, step=1, label="Walk through the stages, early to late", elem_id="fk-stage", scale=1, min_width=220)
-    rows = _html("", "fk-rows", js=STAGE)
-    return method, stage, rows
+        method = gr.Radio(titles, value=view.method, label="Method", elem_id="fk-method", scale=2, min_width=280)
+        stage = gr.Slider(
+            1, desk.stages, value=view.stage + 1, step=1, label=label, elem_id="fk-stage", min_width=220, buttons=[]
+        )
+    return method, stage, _html("", "fk-rows", js=STAGE)
 
 
 def _html(value: str, name: str, *, js: str | None = None, **options: Any) -> gr.HTML:
@@ -171,15 +216,17 @@ def _choices(desk: Desk) -> list[tuple[str, str]]:
 def _masthead(desk: Desk) -> str:
     teacher, student = (desk.costs[name]["parameters"] for name in BOTH)
     line = (
-        f"A large network and one {teacher / student:.1f} times smaller learned {len(desk.pair.classes)} dishes together. "
-        "<span>See what each says about a meal, and where in the photo it finds its reasons.</span>"
+        f"A large network and one {teacher / student:.1f} times smaller learned {len(desk.pair.classes)} dishes "
+        "together. <span>See what each says about a meal, and where in the photo it finds its reasons.</span>"
     )
-    legend = "".join(
-        f'<span>{w.tag(name)}<small>{w.text(desk.pair.settings[name].backbone)}, {w.amount(desk.costs[name]["parameters"])}</small></span>'
-        for name in BOTH
+    legend = ""
+    for name in BOTH:
+        size = w.amount(desk.costs[name]["parameters"])
+        legend += f"<span>{w.tag(name)}<small>{w.text(desk.pair.settings[name].backbone)}, {size}</small></span>"
+    legend += '<button type="button" class="fk-theme" aria-label="Switch between light and dark">◐</button>'
+    return (
+        f'<header class="fk-head"><div><h1>foodkd</h1><p>{line}</p></div><div class="fk-legend">{legend}</div></header>'
     )
-    toggle = '<button type="button" class="fk-theme" data-theme-toggle aria-label="Switch between light and dark">◐</button>'
-    return f'<header class="fk-head"><div><h1>foodkd</h1><p>{line}</p></div><div class="fk-legend">{legend}{toggle}</div></header>'
 
 
 def _link(view: View) -> str:
@@ -197,9 +244,8 @@ def _draw(desk: Desk, parts: Parts, view: View, *, photo: bool = False) -> Updat
     """Updates of all that shows this view: the strip, and the panels of the open tab."""
     updates: Updates = {parts.verdict: compare.verdict(desk, view), parts.dish: view.choice, parts.notice: ""}
     if photo:
-        chosen = view.photo.example.name if view.photo.example else ""
         updates[parts.photo] = compare.photo_panel(desk, view)
-        updates[parts.examples] = compare.examples_panel(desk.examples.values(), chosen)
+        updates[parts.examples] = compare.examples_panel(desk.examples.values(), compare.example_of(view))
     return updates | _draw_tab(desk, parts, view)
 
 
@@ -239,7 +285,7 @@ def _guarded(notice: gr.HTML, event: Callable[..., Updates]) -> Callable[..., Up
 def _connect(app: gr.Blocks, desk: Desk, parts: Parts, opening: View) -> None:
     events = _Events(desk, parts, opening)
 
-    def on(trigger: Callable[..., Any], event: Callable[..., Updates], inputs: Sequence[Any] = (), **options: Any) -> None:
+    def on(trigger: Any, event: Callable[..., Updates], inputs: Sequence[Any] = (), **options: Any) -> None:
         trigger(_guarded(parts.notice, event), [parts.state, *inputs], parts.all, **(QUEUE | options))
 
     on(app.load, events.restore)
@@ -260,6 +306,7 @@ class _Events:
     """One method per touch; each reads a view and returns what changes on the page."""
 
     def __init__(self, desk: Desk, parts: Parts, opening: View) -> None:
+        """Events over this desk, drawing these parts; links are restored from the opening view."""
         self.desk, self.parts, self.opening = desk, parts, opening
 
     def restore(self, view: View, request: gr.Request) -> Updates:
@@ -269,8 +316,8 @@ class _Events:
             return {self.parts.notice: ""}
         view, refused = self.desk.restore(asked, self.opening.change())
         parts = self.parts
-        chosen = {parts.scale: view.scale, parts.method: view.method, parts.stage: view.stage + 1}
-        chosen[parts.tabs] = gr.Tabs(selected=view.tab)
+        chosen: Updates = {parts.scale: view.scale, parts.method: view.method, parts.stage: view.stage + 1}
+        chosen |= {parts.tabs: gr.Tabs(selected=view.tab)}
         return _draw(self.desk, parts, view, photo=True) | chosen | {parts.notice: w.notice(refused)}
 
     def upload(self, view: View, path: str | None) -> Updates:

@@ -1,7 +1,7 @@
 """What one visitor looks at, and what all visitors share.
 
-A visitor's `View` (photo, class, tab, stage, method, scale) is an immutable value kept in a `gr.State`; the loaded pair and a
-bounded store of explanations, keyed by the photo's content, live in the one `Desk`. Nothing else outlives an event.
+A visitor's `View` (photo, class, tab, stage, method, scale) is an immutable value kept in a `gr.State`; the loaded pair
+and a bounded store of explanations, keyed by the photo's content, live in the one `Desk`. Nothing else lasts.
 """
 
 import io
@@ -68,8 +68,8 @@ def read_examples(folder: Path = EXAMPLES) -> tuple[Example, ...]:
 class Photo:
     """One opened photo, no larger than a screen needs.
 
-    `small` (R, R, 3) is what the networks see, `square` (<=448, <=448, 3) what maps are drawn on, `preview` a data URI of the whole
-    photo, `crop` the square's left, top, right, bottom as fractions of it.
+    `small` (R, R, 3) is what the networks see, `square` (448, 448, 3) or less what maps are drawn on, `preview` a URL
+    holding the whole photo, `crop` the square's left, top, right, bottom as fractions of it.
     """
 
     small: np.ndarray
@@ -89,7 +89,7 @@ class Photo:
 class View:
     """Everything a visitor has chosen. `choice` is "teacher", "student" (their answer) or a class name.
 
-    `place` is the clicked point as fractions (x, y) of the square; `drawn` names the tabs whose panels show this very view.
+    `place` is the clicked point as fractions (x, y) of the square; `drawn` names the tabs whose panels show this view.
     """
 
     photo: Photo
@@ -145,6 +145,7 @@ class Desk:
     """
 
     def __init__(self, pair: Pair, examples: tuple[Example, ...] = ()) -> None:
+        """An empty desk."""
         self.pair = pair
         self.examples = {example.name: example for example in examples}
         self._answers = Explanations(pair)
@@ -225,7 +226,7 @@ class Desk:
         return self.answer(view.photo, network).layer(stage, view.method, self.class_index(view))
 
     def mismatched(self, activation_map: ActivationMap) -> Agreement | None:
-        """What maps of unrelated photos reach: measured with the pair, else over the examples (IAM only), else unknown."""
+        """What maps of unrelated photos reach: as shipped with the pair, else over the examples (IAM), else unknown."""
         shipped = shipped_agreement(self.pair, activation_map)
         return shipped or (self._over_examples if activation_map.kind == "iam" else None)
 
@@ -260,12 +261,13 @@ class Desk:
         if name == "class":
             return self.chosen(view, value)
         if name == "stage":
-            allowed = [str(number) for number in range(1, self.stages + 1)]
-            return view.change(stage=int(one_of(value, allowed, "stage")) - 1)
-        return view.change(**{name: one_of(value, {"tab": TABS, "scale": SCALES, "method": tuple(METHODS)}[name], name)})
+            numbers = tuple(str(number) for number in range(1, self.stages + 1))
+            return view.change(stage=int(one_of(value, numbers, "stage")) - 1)
+        allowed = {"tab": TABS, "scale": SCALES, "method": tuple(METHODS)}[name]
+        return view.change(**{name: one_of(value, allowed, name)})
 
 
-def one_of(value: str, allowed: tuple[str, ...] | list[str], what: str) -> str:
+def one_of(value: str, allowed: tuple[str, ...], what: str) -> str:
     """`value`, if it is allowed. Raises FoodkdError naming what is."""
     if value not in allowed:
         raise FoodkdError(f"'{value}' is no {what} of this app; choose one of {', '.join(allowed)}.")

@@ -1,14 +1,14 @@
 """What the tabs share: bars, figures, notes and numbers as plain HTML.
 
-Every function takes plain values and returns a string. Names and numbers reach the page through `text`, which escapes them.
+Every function takes plain values and returns a string. Names reach the page through `text`, which escapes them.
 """
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
 
 import gradio as gr
 import numpy as np
-from gradio.data_classes import GradioModel
 
 from foodkd.explain import ActivationMap, render
 from foodkd.explain.colours import colour_table
@@ -19,27 +19,31 @@ TERMS = {
     "teacher": "The large network. It was trained together with the student and is too big for most phones.",
     "student": "The compact network. It learnt from the labels and, at the same time, from the teacher.",
     "student-alone": "The very same compact network, trained on the same photos without any teacher.",
-    "probability": "Calibrated: corrected on held-out photos so that, of all answers given with 70 %, about 70 % are right.",
+    "probability": "Calibrated: corrected on held-out photos so that of answers given with 70 % some 70 % are right.",
     "parameters": "The learned numbers in the network.",
-    "multiply-adds": "Multiplications with an addition that one photo costs: a measure of work that doesn't depend on the machine.",
-    "stage": "A network works in stages: early ones see edges and colours in fine grids, late ones whole things in coarse grids.",
-    "evidence": "What a place adds to the class's score. Over all places, plus a constant, it adds up to exactly that score.",
+    "multiply-adds": "Multiplications with an addition that one photo costs: work, whatever the machine.",
+    "stage": "Early stages see edges and colours in fine grids, late ones whole things in coarse grids.",
+    "evidence": "What a place adds to the class's score: all places and a constant add up to exactly that score.",
     "cosine": "1: the two maps have the same shape; 0: nothing in common; below 0: one looks where the other doesn't.",
-    "overlap": "Take each network's strongest fifth of the photo: how much of the area they cover together is covered by both.",
+    "overlap": "Each network's strongest fifth of the photo: how much of what they cover together both cover.",
     "distance": "How far apart the two maps' centres of mass lie, in percent of the photo's side.",
-    "auxiliary": "A small classifier attached to this stage in training only. It shows what could be answered from here.",
+    "auxiliary": "A small classifier attached to this stage in training: it shows what could be answered from here.",
     "instance activation map": "For one class, how much each place of this very photo speaks for it (IAM).",
 }
 
 
-class PhotoInput(gr.Image):
-    """`gr.Image` that hands over the uploaded file untouched: Gradio would decode it first, without our limits and messages."""
+def photo_input(**options: Any) -> gr.Image:
+    """A `gr.Image` that hands over the file untouched: Gradio would decode it first, without our limits and words.
 
-    is_template = True  # drawn in the browser by Gradio's own Image
+    The method is replaced on the one object: for a subclass, Gradio writes a .pyi file beside this one.
+    """
+    image = gr.Image(type="filepath", image_mode=None, **options)
+    image.preprocess = _path  # type: ignore[method-assign]
+    return image
 
-    def preprocess(self, payload: GradioModel | None) -> str | None:
-        """The uploaded file's path; None where there is none."""
-        return None if payload is None else getattr(payload, "path", None)
+
+def _path(payload: Any) -> str | None:
+    return None if payload is None else str(payload.path)
 
 
 def text(value: object) -> str:
@@ -109,18 +113,28 @@ def figure(image: str, caption: str = "", *, classes: str = "") -> str:
 
 def bars(answers: Iterable[tuple[str, float]], *, chosen: str, label: str, compact: bool = False) -> str:
     """A network's first answers as bars; each is a button that shows the evidence for that class."""
-    rows = [_bar(name, value, first=i == 0, chosen=name == chosen, compact=compact) for i, (name, value) in enumerate(answers)]
-    return f'<ol class="fk-bars{" fk-compact" if compact else ""}" aria-label="{text(label)}">{"".join(rows)}</ol>'
+    rows = ""
+    for index, (name, value) in enumerate(answers):
+        marks = f"{' fk-first' if index == 0 else ''}{' fk-chosen' if name == chosen else ''}"
+        plain = bar(dish(name), percent(value), value, marks=marks)
+        rows += plain if compact else _pickable(name, value, marks, chosen=name == chosen)
+    return f'<ol class="fk-bars{" fk-compact" if compact else ""}" aria-label="{text(label)}">{rows}</ol>'
 
 
-def _bar(name: str, value: float, *, first: bool, chosen: bool, compact: bool) -> str:
-    inner = (
-        f'<span class="fk-bar-name">{dish(name)}</span><span class="fk-bar-value">{percent(value)}</span>'
-        f'<span class="fk-bar" aria-hidden="true"><i style="width:{100 * value:.1f}%"></i></span>'
+def bar(name: str, value: str, share: float, *, marks: str = "") -> str:
+    """One bar: a name, what is written beside it (both HTML), and how far it reaches, 0..1."""
+    return f'<li class="fk-answer{marks}">{_bar(name, value, share)}</li>'
+
+
+def _bar(name: str, value: str, share: float) -> str:
+    return (
+        f'<span class="fk-bar-name">{name}</span><span class="fk-bar-value">{value}</span>'
+        f'<span class="fk-bar" aria-hidden="true"><i style="width:{100 * share:.1f}%"></i></span>'
     )
-    marks = f'{" fk-first" if first else ""}{" fk-chosen" if chosen else ""}'
-    if compact:
-        return f'<li class="fk-answer{marks}">{inner}</li>'
+
+
+def _pickable(name: str, value: float, marks: str, *, chosen: bool) -> str:
+    inner = _bar(dish(name), percent(value), value)
     hint = "Maps now show the evidence for this dish" if chosen else "Show the evidence for this dish"
     pressed = "true" if chosen else "false"
     return (
@@ -129,9 +143,10 @@ def _bar(name: str, value: float, *, first: bool, chosen: bool, compact: bool) -
     )
 
 
-def facts(rows: Iterable[tuple[str, str]]) -> str:
+def facts(rows: Iterable[tuple[str, str]], *, classes: str = "fk-facts") -> str:
     """Names and values (both HTML) in two columns."""
-    return '<dl class="fk-facts">' + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in rows) + "</dl>"
+    inner = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in rows)
+    return f'<dl class="{classes}">{inner}</dl>'
 
 
 def number(value: str, name: str, explained: str) -> str:
@@ -145,7 +160,7 @@ def tag(network: str) -> str:
 
 
 def scale_of(view: View, activation_map: ActivationMap, together: Sequence[ActivationMap]) -> render.Scale:
-    """The scale that the visitor chose: shared by all maps shown together, or the map's own. Only what speaks *for* is coloured."""
+    """The scale that the visitor chose: of all maps shown together, or the map's own. Evidence against stays clear."""
     if view.scale == "own":
         return render.own_scale(activation_map, signed=False)
     return render.shared_scale(together, signed=False)
@@ -155,8 +170,9 @@ def scale_bar(scale: render.Scale, *, label: str = "") -> str:
     """The colours with their numbers, and in words whether two pictures may be compared by them."""
     stops = ", ".join("#{:02x}{:02x}{:02x}".format(*row) for row in colour_table(scale.colormap)[::32])
     low, high = (render.number(value).replace("-", "\N{MINUS SIGN}") for value in (scale.low, scale.high))
-    bar = f'<i style="background:linear-gradient(90deg, {stops})" aria-hidden="true"></i>'
-    return f'<div class="fk-scale"><span>{low}</span>{bar}<span>{high}</span><small>{text(label or scale.label)}</small></div>'
+    colours = f'<i style="background:linear-gradient(90deg, {stops})" aria-hidden="true"></i>'
+    words = f"<small>{text(label or scale.label)}</small>"
+    return f'<div class="fk-scale"><span>{low}</span>{colours}<span>{high}</span>{words}</div>'
 
 
 def where(activation_map: ActivationMap) -> str:

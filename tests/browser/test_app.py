@@ -1,0 +1,200 @@
+"""What a visitor does, done in a real browser."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+pytest.importorskip("playwright", reason="Browser tests need playwright: pip install playwright")
+from playwright.sync_api import Page, expect
+
+PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
+
+
+def tab(page: Page, name: str, shows: str) -> None:
+    """Open a tab; on a phone it may hide behind the menu of further tabs."""
+    button = page.get_by_role("tab", name=name)
+    if not button.is_visible():
+        page.get_by_label("More tabs").click()
+        button = page.locator(".overflow-dropdown button", has_text=name)
+    button.click()
+    expect(page.locator(shows).first).to_be_visible()
+
+
+def headline(page: Page) -> str:
+    return page.locator(".fk-verdict h2").inner_text()
+
+
+def pictures(page: Page, where: str) -> list[str]:
+    return [image.get_attribute("src") or "" for image in page.locator(f"{where} img").all()]
+
+
+def choose_class(page: Page, name: str) -> None:
+    field = page.get_by_label("Maps show the evidence for")
+    field.click()
+    field.fill(name)
+    page.get_by_role("option", name=name, exact=True).click()
+
+
+def scrolls_sideways(page: Page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+
+
+def test_it_opens_with_a_photo_that_both_have_answered(visit, tiny_pair):
+    page = visit()
+    assert headline(page)
+    expect(page.locator(".fk-card .fk-frame img")).to_have_count(2)
+    expect(page.locator(".fk-card button.fk-answer")).to_have_count(2 * min(5, len(tiny_pair.classes)))
+    expect(page.locator(".fk-original img")).to_be_visible()
+    assert "error" not in page.locator("main").inner_text().lower()
+
+
+def test_an_example_is_picked(visit):
+    page = visit()
+    before = pictures(page, ".fk-original")
+    page.locator(".fk-examples button").nth(1).click()
+    expect(page.locator(".fk-examples button").nth(1)).to_have_attribute("aria-pressed", "true")
+    assert pictures(page, ".fk-original") != before
+
+
+def test_a_photo_is_uploaded_and_drives_every_tab(visit, own_photo):
+    page = visit()
+    page.set_input_files("#fk-upload input[type=file]", own_photo)
+    expect(page.get_by_alt_text("The photo you chose").first).to_be_visible()
+    expect(page.locator(".fk-own")).to_have_text("Your own photo isn’t part of the link.")
+    crop = page.locator(".fk-crop").bounding_box()
+    photo = page.locator(".fk-original img").bounding_box()
+    assert crop["width"] == pytest.approx(photo["width"] * 2 / 3, abs=2)
+    tab(page, "Where they look", ".fk-places")
+    expect(page.locator(".fk-verdict img")).to_have_attribute("alt", "The photo you chose")
+    tab(page, "Layer by layer", ".fk-stage")
+
+
+def test_a_file_that_is_no_photo_gets_a_sentence_and_the_answer_stays(visit, tmp_path):
+    page = visit()
+    before = headline(page), pictures(page, ".fk-card")
+    (tmp_path / "soup.jpg").write_text("not a photo")
+    page.set_input_files("#fk-upload input[type=file]", tmp_path / "soup.jpg")
+    notice = page.get_by_role("alert").filter(has_text="soup.jpg")
+    expect(notice).to_be_visible()
+    assert "Traceback" not in page.locator("body").inner_text()
+    assert (headline(page), pictures(page, ".fk-card")) == before
+    page.locator(".fk-examples button").nth(1).click()
+    expect(notice).to_have_count(0)
+
+
+def test_another_class_changes_the_maps_on_every_tab(visit, tiny_pair):
+    page = visit()
+    before = pictures(page, ".fk-card")
+    other = page.locator(".fk-card button.fk-answer:not(.fk-chosen)").last
+    name = other.get_attribute("data-pick")
+    other.click()
+    expect(page.locator(f'.fk-card button.fk-chosen[data-pick="{name}"]').first).to_be_visible()
+    assert pictures(page, ".fk-card") != before
+    tab(page, "Where they look", ".fk-places")
+    expect(page.locator("#fk-maps .fk-note")).to_contain_text(name.replace("_", " "))
+    third = next(c for c in tiny_pair.classes if c != name).replace("_", " ")
+    choose_class(page, third)
+    expect(page.locator("#fk-maps .fk-note")).to_contain_text(third)
+
+
+def test_the_scale_is_said_in_the_picture(visit):
+    page = visit()
+    tab(page, "Where they look", ".fk-places")
+    expect(page.locator("#fk-maps .fk-scale small").first).to_contain_text("shared scale")
+    page.get_by_label("own", exact=True).check()
+    expect(page.locator("#fk-maps .fk-scale small").first).to_contain_text("own scale")
+
+
+def test_a_place_is_taken_apart_by_click_and_by_arrow_keys(visit):
+    page = visit()
+    tab(page, "Where they look", ".fk-place")
+    frame = page.locator(".fk-places").first
+    box = frame.bounding_box()
+    frame.click(position={"x": 6, "y": 6})
+    where = page.locator(".fk-place header").first
+    expect(where).to_contain_text("column 1, row 1")
+    spots = page.locator(".fk-spot").evaluate_all("all => all.map(spot => parseFloat(spot.style.left))")
+    assert spots == pytest.approx([100 * 6 / box["width"]] * 2, abs=1)
+    frame.focus()
+    page.keyboard.press("ArrowRight")
+    expect(where).to_contain_text("column 2, row 1")
+
+
+def test_the_wipe_moves_with_the_keyboard(visit):
+    page = visit()
+    tab(page, "Where they look", ".fk-wipe")
+    page.locator(".fk-wipe input").focus()
+    page.keyboard.press("Home")
+    assert page.locator(".fk-wipe").evaluate("frame => frame.style.getPropertyValue('--edge')") == "0%"
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".fk-wipe").evaluate("frame => frame.style.getPropertyValue('--edge')") == "1%"
+
+
+def test_method_and_stage_change_and_the_link_knows(visit):
+    page = visit()
+    tab(page, "Layer by layer", ".fk-stage")
+    before = pictures(page, ".fk-stages")
+    page.get_by_label("Mean activation").check()
+    expect(page.locator("#fk-rows .fk-note")).to_contain_text("strongly active")
+    assert pictures(page, ".fk-stages") != before
+    page.locator("#fk-stage input[type=range]").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".fk-stage.fk-current")).to_have_attribute("data-index", "2")
+    page.locator(".fk-stage-head").nth(2).click()
+    expect(page.locator(".fk-stage.fk-current")).to_have_attribute("data-index", "3")
+    expect(page.locator(".fk-copy")).to_have_attribute("data-query", re.compile("tab=layers.*method=mean.*stage=3"))
+    expect(page).to_have_url(re.compile("stage=3"))
+
+
+def test_a_link_restores_the_view(visit, tiny_pair):
+    first = visit()
+    example = first.locator(".fk-examples button").nth(2).get_attribute("data-example")
+    dish = tiny_pair.classes[3]
+    page = visit(f"?example={example}&class={dish}&tab=layers&stage=2&method=layercam&scale=own")
+    expect(page.locator(".fk-stage.fk-current")).to_have_attribute("data-index", "2")
+    expect(page.locator("#fk-rows .fk-note")).to_contain_text(dish.replace("_", " "))
+    assert page.get_by_label("Layer-CAM").is_checked()
+    assert page.get_by_label("own", exact=True).is_checked()
+    asked = parse_qs(urlsplit(page.url).query)
+    wanted = {"example": example, "class": dish, "tab": "layers", "stage": "2", "method": "layercam", "scale": "own"}
+    assert asked == {name: [value] for name, value in wanted.items()}
+    page.get_by_role("tab", name="Compare").click()
+    expect(page.locator(f'.fk-examples button[data-example="{example}"]')).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_broken_link_says_what_it_named_and_still_opens(visit):
+    page = visit("?example=gruel&scale=own")
+    expect(page.get_by_role("alert")).to_contain_text("gruel")
+    assert headline(page)
+    assert page.get_by_label("own", exact=True).is_checked()
+
+
+def test_two_visitors_keep_their_own_photos(visit):
+    one, other = visit(), visit()
+    one.locator(".fk-examples button").nth(1).click()
+    other.locator(".fk-examples button").nth(2).click()
+    expect(one.locator(".fk-examples button").nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(other.locator(".fk-examples button").nth(2)).to_have_attribute("aria-pressed", "true")
+    for page in (one, other):
+        page.get_by_label("own", exact=True).check()
+        expect(page.locator("#fk-answers .fk-note")).to_contain_text("own scale")
+    assert pictures(one, ".fk-verdict") != pictures(other, ".fk-verdict")
+
+
+def test_a_phone_shows_every_tab_without_sideways_scrolling(visit):
+    page = visit(width=390, height=844)
+    assert not scrolls_sideways(page)
+    expect(page.locator(".fk-card .fk-frame img")).to_have_count(2)
+    for name, shows in (("Where they look", ".fk-wipe"), ("Layer by layer", ".fk-stage")):
+        tab(page, name, shows)
+        assert not scrolls_sideways(page), name
+
+
+def test_light_and_dark_are_a_touch_apart(visit):
+    page = visit()
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.get_by_label("Switch between light and dark").click()
+    assert page.evaluate(paper) != light
