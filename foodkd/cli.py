@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
 from foodkd.errors import FoodkdError
+from foodkd.train import bundled_recipes
 
 if TYPE_CHECKING:
     from foodkd.data import Photos
     from foodkd.nets import Pair
+    from foodkd.train.recipe import DataSettings
 
 app = typer.Typer(
     help="Joint distillation for food photos: train a teacher and a student together, judge them, see where they look.",
@@ -27,26 +29,32 @@ app = typer.Typer(
 
 Checkpoint = Annotated[str, typer.Argument(help="A checkpoint folder, or a repository id of the Hugging Face Hub.")]
 Root = Annotated[Path | None, typer.Option("--data", help="The dataset's folder.")]
-Dataset = Annotated[str | None, typer.Option(help="food101, uecfood256, folder or generated; default: the checkpoint's own.")]
+Dataset = Annotated[
+    Literal["food101", "uecfood256", "folder", "generated"] | None,
+    typer.Option(help="What lies there; default: what the checkpoint was trained on."),
+]
+RECIPES = ", ".join(bundled_recipes())
 
 
-@app.command()
+@app.command(help=f"Train a pair. Stop it anywhere; the same command goes on. Bundled recipes: {RECIPES}.")
 def train(
-    recipe: Annotated[str, typer.Argument(help="A bundled recipe (see below) or a .toml file.")],
+    recipe: Annotated[str, typer.Argument(help="A bundled recipe (see above) or a .toml file.")],
     data: Root = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; default runs/NAME.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, such as distill.iam=0.")] = None,
     resume: Annotated[bool, typer.Option(help="Insist that there is a run to go on with.")] = False,
     download: Annotated[bool, typer.Option(help="Fetch the dataset first where it is missing.")] = False,
 ) -> None:
-    """Train a pair. Stop it anywhere; the same command goes on. Bundled recipes: food101, uecfood256, food101-64, smoke."""
+    """Train a pair. Stop it anywhere; the same command goes on."""
     from foodkd.train.recipe import load_recipe
 
     settings = load_recipe(recipe, overrides or ())
     if settings.data.dataset != "generated" and data is None:
-        raise FoodkdError(f"The recipe {recipe} trains on {settings.data.dataset}: say where its photos are with --data ROOT.")
+        raise FoodkdError(
+            f"The recipe {recipe} trains on {settings.data.dataset}: say where its photos are with --data ROOT."
+        )
     if download:
-        _fetch(settings.data.dataset, data)
+        _fetch(settings.data, data)
     from foodkd.train.loop import train as run
 
     best = run(settings, data=data, out=out or Path("runs") / settings.name, resume=resume)
@@ -58,7 +66,10 @@ def evaluate(
     checkpoint: Checkpoint,
     data: Root = None,
     dataset: Dataset = None,
-    split: Annotated[str, typer.Option(help="test, validation, train or all.")] = "test",
+    split: Annotated[
+        Literal["test", "validation", "train", "all"],
+        typer.Option(help="A folder that the pair was not trained on, and that has no test part, is judged whole."),
+    ] = "test",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos per pass.")] = 64,
 ) -> None:
@@ -98,7 +109,9 @@ def export(
     checkpoint: Checkpoint,
     out: Annotated[Path, typer.Option(help="A folder to make.")],
     int8: Annotated[bool, typer.Option("--int8", help="Also write an 8-bit student.")] = False,
-    calibration: Annotated[Path | None, typer.Option(help="Photos (any dataset's root) to calibrate 8 bits on.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Photos (any dataset's root) to calibrate 8 bits on.")
+    ] = None,
     dataset: Dataset = None,
 ) -> None:
     """Write the student alone as ONNX, preprocessing included."""
@@ -117,35 +130,39 @@ def bench(
     checkpoint: Annotated[str, typer.Option(help="The pair to measure.")] = "checkpoints/food101-64",
 ) -> None:
     """Measure speed, each figure as a ratio to bare passes of the networks in the same process."""
-    from foodkd.bench import run_benchmark
+    from foodkd.bench import run_benchmark  # type: ignore[import-not-found, unused-ignore]
 
     run_benchmark(name, checkpoint=Path(checkpoint))
 
 
 def _photos(pair: Pair, root: Path | None, dataset: str | None, split: str) -> Photos:
-    """A split as the pair saw its own: same resolution, same held-out photos, same options where it is its own dataset."""
+    """A split as the pair saw its own: same resolution, and of its own dataset the same held-out photos and options."""
     from foodkd.data import open_photos
 
     own: dict[str, Any] = pair.info.get("recipe", {}).get("data", {})
     name = dataset or own.get("dataset") or "folder"
+    if dataset is None and name == "generated" and root is not None:
+        name = "folder"  # generated pictures lie nowhere
     if name != "generated" and root is None:
         raise FoodkdError(f"Say where the photos of {name} are with --data ROOT.")
     options = own.get("options", {}) if name == own.get("dataset") else {}
-    if name == "folder" and split == "test":
+    if name == "folder" and split == "test" and own.get("dataset") != "folder":
         split = _folder_split(root)
     holdout = own.get("holdout", 0.02) if split in ("train", "validation") else 0.02
     return open_photos(name, root, split, resolution=pair.preprocessing.resolution, holdout=holdout, **options)
 
 
 def _folder_split(root: Path | None) -> str:
-    """A folder of photos to be judged is judged whole, unless it has a test part or is what the pair was trained on."""
+    """A folder that the pair was not trained on is judged whole, unless it has a test part."""
     return "test" if root is not None and (root / "test").is_dir() else "all"
 
 
-def _fetch(dataset: str, root: Path | None) -> None:
+def _fetch(data: DataSettings, root: Path | None) -> None:
+    """Opened as the training will, so that what is packed on the way serves it."""
     from foodkd.data import open_photos
 
-    open_photos(dataset, root, "test", download=True)
+    common = {"resolution": data.resolution, "holdout": data.holdout, "download": True}
+    open_photos(data.dataset, root, "train", **common, **data.options)  # type: ignore[arg-type]
 
 
 class _Progress:
@@ -182,11 +199,17 @@ def main() -> None:
     try:
         app()
     except FoodkdError as error:
-        typer.echo(f"foodkd: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:  # a full disk, a folder that may not be written
+        _fail(f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}.")
     except KeyboardInterrupt:
         typer.echo("foodkd: stopped; the same command goes on from the last save.", err=True)
         sys.exit(130)
+
+
+def _fail(sentence: str) -> NoReturn:
+    typer.echo(f"foodkd: {' '.join(sentence.split())}", err=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import cast
 
 import torch
 from torch import nn
 
 from foodkd.distill import JointDistiller
+from foodkd.nets import TappedClassifier
 from foodkd.train.recipe import LearningSettings, TrainSettings
 
 LAST = 1e-3
@@ -19,22 +21,21 @@ class Learner:
     """AdamW for one network and the parts that belong to it (auxiliary classifiers, projections).
 
     Args:
-        name: "teacher" or "student".
+        name: "teacher" or "student", one that learns.
         distiller: holds the networks.
         settings: how the network learns.
     """
 
     def __init__(self, name: str, distiller: JointDistiller, settings: LearningSettings) -> None:
         self.settings = settings
-        network = distiller.networks[name]
+        network = cast(TappedClassifier, distiller.networks[name])
         started = len(network.fresh) < len(list(network.network.parameters()))
         fresh = {f"network.{key}" for key in network.fresh} if started else set()
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for key, parameter in network.named_parameters():
             groups.setdefault((key in fresh, parameter.ndim > 1), []).append(parameter)
-        for extra in (distiller.auxiliary, distiller.projections):
-            for parameter in extra[name].parameters() if name in extra else ():
-                groups.setdefault((started, parameter.ndim > 1), []).append(parameter)
+        for parameter in _belonging(name, distiller):
+            groups.setdefault((started, parameter.ndim > 1), []).append(parameter)
         self.parameters = [parameter for group in groups.values() for parameter in group]
         self.optimizer = torch.optim.AdamW(
             [
@@ -59,6 +60,15 @@ class Learner:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return float(norm)
+
+
+def _belonging(name: str, distiller: JointDistiller) -> Iterator[nn.Parameter]:
+    """Of a network's auxiliary classifiers and projections; a frozen teacher's classifiers learn with the student."""
+    extras = [(name, distiller.auxiliary), (name, distiller.projections)]
+    if distiller.settings.mode == "one-way":
+        extras.append(("teacher", distiller.auxiliary))
+    for owner, extra in extras:
+        yield from extra[owner].parameters() if owner in extra else ()
 
 
 def rate_factor(settings: TrainSettings, progress: float) -> float:

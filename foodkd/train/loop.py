@@ -2,28 +2,30 @@
 
     python -m foodkd train food101-64 --data DATA
 
-Every random choice is keyed by (seed, step): order, crops, dropout. So a run that is killed and started again with the same
-command repeats nothing, skips nothing and ends with the same weights as an unbroken one (bit for bit on a CPU).
+Every random choice is keyed by (seed, step): order, crops, dropout. So a run that is killed and started again with the
+same command repeats nothing, skips nothing and ends with the same weights as an unbroken one (bit for bit on a CPU).
 """
 
 from __future__ import annotations
 
 import copy
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor
 
 from foodkd.data import Augmenter, Batch, Photos, batch_order, open_photos
+from foodkd.data.sampling import stream
 from foodkd.distill import JointDistiller
 from foodkd.errors import FoodkdError
-from foodkd.files import sha256
+from foodkd.files import sha256, whole_file
 from foodkd.nets import NetworkSettings, Pair, TappedClassifier
 from foodkd.nets.strides import recalibrate
 from foodkd.train.learner import Learner, averaged, rate_factor
@@ -52,18 +54,24 @@ def train(recipe: Recipe, *, data: Path | None, out: Path, resume: bool = False,
     Raises:
         FoodkdError: data missing, run finished or another recipe's, or networks that don't fit the settings.
     """
-    splits = [_open(recipe, data, split) for split in ("train", "validation")]
     run = RunFolder(out, recipe, resume=resume)
-    trainer = Trainer(recipe, splits[0], splits[1], run, quiet=quiet)
-    trainer.run_all()
+    splits = [_open(recipe, data, split) for split in ("train", "validation")]
+    try:
+        Trainer(recipe, splits[0], splits[1], run, quiet=quiet).run_all()
+    finally:
+        run.release()
     return out / "best"
 
 
 def _open(recipe: Recipe, data: Path | None, split: str) -> Photos:
     settings = recipe.data
     limit = settings.limit if split == "train" else None
-    common = {"resolution": settings.resolution, "holdout": settings.holdout, "seed": 0}  # the split never varies with the seed
-    return open_photos(settings.dataset, data, split, limit=limit, **common, **settings.options)
+    common: dict[str, Any] = {"resolution": settings.resolution, "holdout": settings.holdout}
+    common["seed"] = 0  # the split never varies with the recipe's seed
+    try:
+        return open_photos(settings.dataset, data, split, limit=limit, **common, **settings.options)
+    except TypeError as error:  # an option of another type, or one that another setting decides
+        raise FoodkdError(f"data.options = {settings.options} does not suit {settings.dataset}: {error}.") from error
 
 
 class Trainer:
@@ -71,36 +79,41 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, photos: Photos, validation: Photos, run: RunFolder, *, quiet: bool) -> None:
         self.recipe, self.photos, self.validation, self.run = recipe, photos, validation, run
-        self.accelerator = Accelerator()
+        # In a head start, and where one network is left out, parts of the model get no gradient.
+        idle = recipe.distill.mode != "joint" or recipe.distill.head_start > 0
+        self.accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=idle)])
         self.preprocessing = recipe.data.preprocessing()
         self.augment = Augmenter(recipe.augment, self.preprocessing, classes=len(photos.classes))
-        torch.manual_seed(recipe.seed)
-        networks = {name: _network(recipe, name, photos.classes) for name in ("teacher", "student")}
-        sizes = (recipe.teacher.size, recipe.student.size)
-        precision = (recipe.teacher_learning.precision, recipe.student_learning.precision)
-        self.distiller = JointDistiller(
-            networks["teacher"], networks["student"], recipe.distill, sizes=sizes, precision=precision
-        ).to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.distiller = self._build()
         self.trained = [n for n in ("teacher", "student") if recipe.distill.mode in ("joint", *_ALONE[n])]
+        self.judged = ["teacher", "student"] if recipe.distill.mode == "one-way" else self.trained
         learning = {"teacher": recipe.teacher_learning, "student": recipe.student_learning}
         self.learners = {name: Learner(name, self.distiller, learning[name]) for name in self.trained}
-        self._adopt_auxiliary()
         self.average = copy.deepcopy(self.distiller).eval() if recipe.train.ema > 0 else None
         self.stepping: Any = self._prepared()
-        self.step, self.history, self.best = 0, [], -1.0  # type: ignore[var-annotated]
+        self.step, self.best = 0, -1.0
+        self.history: list[dict[str, Any]] = []
         state = self._restore()
-        run.begin()
-        self.report = Report(run.path, self.steps, self.step, quiet=quiet or not self.accelerator.is_main_process)
+        self.accelerator.wait_for_everyone()  # nobody writes before everybody has looked
+        if self.accelerator.is_main_process:
+            run.begin()
+        self.report = Report(run.path, self.steps, self.step, quiet=quiet, write=self.accelerator.is_main_process)
         self.report.restore(state.get("report", {}))
 
-    def _adopt_auxiliary(self) -> None:
-        """A frozen teacher's auxiliary classifiers learn with the student's optimiser."""
-        if self.recipe.distill.mode == "one-way" and "teacher" in self.distiller.auxiliary:
-            student = self.learners["student"]
-            parameters = list(self.distiller.auxiliary["teacher"].parameters())
-            student.parameters += parameters
-            group = {"params": parameters, "factor": 1.0, "weight_decay": student.settings.weight_decay}
-            student.optimizer.add_param_group(group)
+    def _build(self) -> JointDistiller:
+        recipe = self.recipe
+        teacher, student = (_network(recipe, name, self.photos.classes) for name in ("teacher", "student"))
+        for progress in (
+            0.0,
+            1.0,
+        ):  # a size that a network refuses is refused now, not when half of the training is done
+            for network, size in zip((teacher, student), self._sizes(progress), strict=True):
+                network.geometry(size)
+        sizes = (recipe.teacher.size, recipe.student.size)
+        precision = (recipe.teacher_learning.precision, recipe.student_learning.precision)
+        torch.manual_seed(_key(recipe.seed, "auxiliary"))
+        distiller = JointDistiller(teacher, student, recipe.distill, sizes=sizes, precision=precision)
+        return distiller.to(self.accelerator.device).to(memory_format=torch.channels_last)
 
     def _prepared(self) -> Any:
         if self.accelerator.num_processes == 1:
@@ -123,24 +136,27 @@ class Trainer:
         return max(1, round(self.recipe.train.epochs * self.per_epoch))
 
     def _evaluation_due(self, step: int) -> bool:
-        every = max(1, round(self.recipe.train.evaluate_every * self.per_epoch))
-        return step % every == 0 or step == self.steps
+        every = max(1.0, self.recipe.train.evaluate_every * self.per_epoch)
+        number = round(step / every)  # each one rounded by itself: half steps don't add up over the epochs
+        return step == self.steps or (number > 0 and step == round(number * every))
 
     def _reads(self) -> Iterator[tuple[int, np.ndarray, Tensor]]:
         """(step, photos uint8 (B, R, R, 3), labels (B,)) from the present step on; the next are read meanwhile."""
-        with ThreadPoolExecutor(self.recipe.train.workers) as pool:
-            ahead = [pool.submit(self._read, s) for s in range(self.step, min(self.step + 2, self.steps))]
+        workers = self.recipe.train.workers
+        depth = workers + 1
+        with ThreadPoolExecutor(workers) as pool:
+            ahead = deque(pool.submit(self._read, s) for s in range(self.step, min(self.step + depth, self.steps)))
             for step in range(self.step, self.steps):
-                photos, labels = ahead.pop(0).result()
-                if step + 2 < self.steps:
-                    ahead.append(pool.submit(self._read, step + 2))
+                photos, labels = ahead.popleft().result()
+                if step + depth < self.steps:
+                    ahead.append(pool.submit(self._read, step + depth))
                 yield step, photos, labels
 
     def _read(self, step: int) -> tuple[np.ndarray, Tensor]:
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         size = self.recipe.train.batch_size
         order = batch_order(len(self.photos), size * world, seed=self.recipe.seed, epoch=step // self.per_epoch)
-        indices = order[step % self.per_epoch][rank * size :][:size]
+        indices = np.array_split(order[step % self.per_epoch], world)[rank]  # a set smaller than a batch is shared too
         return self.photos.read(indices), torch.from_numpy(self.photos.labels[indices])
 
     # 2. A step.
@@ -163,7 +179,7 @@ class Trainer:
         self._finish()
 
     def _one_step(self, step: int, photos: np.ndarray, labels: Tensor) -> dict[str, float]:
-        torch.manual_seed(hash((self.recipe.seed, step, self.accelerator.process_index)) % 2**31)  # dropout
+        torch.manual_seed(_key(self.recipe.seed, "dropout", step, self.accelerator.process_index))
         progress = step / self.steps
         batch = self._batch(step, photos, labels, progress)
         terms = self.stepping(batch.images, batch.targets, progress)
@@ -183,12 +199,15 @@ class Trainer:
         return self.recipe.distill.student_progress(progress) if name == "student" else progress
 
     def _batch(self, step: int, photos: np.ndarray, labels: Tensor, progress: float) -> Batch:
-        train = self.recipe.train
-        scale = train.coarse_scale if progress < train.coarse else 1.0
-        sizes = tuple(round(n.size * scale) for n in (self.recipe.teacher, self.recipe.student))
         key = step * self.accelerator.num_processes + self.accelerator.process_index
         device = str(self.accelerator.device)
+        sizes = self._sizes(progress)
         return self.augment(photos, labels, sizes=sizes, seed=self.recipe.seed, step=key, device=device)
+
+    def _sizes(self, progress: float) -> tuple[int, ...]:
+        train = self.recipe.train
+        scale = train.coarse_scale if progress < train.coarse else 1.0
+        return tuple(round(n.size * scale) for n in (self.recipe.teacher, self.recipe.student))
 
     def _update_average(self) -> None:
         if self.average is not None:
@@ -214,14 +233,14 @@ class Trainer:
             if self.recipe.train.norm_batches:
                 self._recalibrate(judged, self.recipe.train.norm_batches)
             line: dict[str, Any] = {"step": self.step, "epoch": self.step / self.per_epoch, **self.report.means()}
-            temperatures = {name: self._judge(judged, name, line) for name in self.trained}
+            temperatures = {name: self._judge(judged, name, line) for name in self.judged}
             self.history.append(line)
             self.run.write_history(self.history)
             self._keep(judged, temperatures, line)
             self.report.evaluated(self.step, self.history)
 
     def _judge(self, judged: JointDistiller, name: str, line: dict[str, Any]) -> float:
-        network, settings = judged.networks[name], getattr(self.recipe, name)
+        network, settings = cast(TappedClassifier, judged.networks[name]), getattr(self.recipe, name)
         precision = getattr(self.recipe, f"{name}_learning").precision
         device = self.accelerator.device
         logits = predict(
@@ -245,16 +264,20 @@ class Trainer:
 
     def _pair(self, judged: JointDistiller, temperatures: dict[str, float], line: dict[str, Any]) -> Pair:
         kept = judged.cpu()
-        local = {"teacher": {"weights"}, "student": {"weights"}, "teacher_checkpoint": True}  # paths of one machine
+        networks = {name: cast(TappedClassifier, kept.networks[name]) for name in ("teacher", "student")}
+        local: Any = {
+            "teacher": {"weights"},
+            "student": {"weights"},
+            "teacher_checkpoint": True,
+        }  # paths of one machine
         info = {
             "name": self.recipe.name,
             "recipe": self.recipe.model_dump(mode="json", exclude=local),
-            "starting_weights": {name: _origin(self.recipe, name, kept.networks[name].fresh) for name in self.trained},
+            "starting_weights": {name: _origin(self.recipe, name, networks[name].fresh) for name in self.judged},
             "trained": self.trained,
             "training": {"steps": self.step, "of": self.steps, "photos": len(self.photos), "validation": line},
         }
         settings: dict[str, NetworkSettings] = {n: getattr(self.recipe, n) for n in ("teacher", "student")}
-        networks: dict[str, TappedClassifier] = {name: kept.networks[name] for name in settings}  # type: ignore[misc]
         auxiliary: Any = dict(kept.auxiliary.items())
         return Pair(self.photos.classes, self.preprocessing, networks, settings, auxiliary, temperatures, info)
 
@@ -266,14 +289,15 @@ class Trainer:
         for name, network in pair.networks.items():
             with torch.inference_mode():
                 tapped = network(pair.tensor(name, small))
-                arrays[f"{name}_maps"] = network.activation_maps(tapped.stages[-1], labels[:, None])[:, 0].numpy()
                 arrays[f"{name}_logits"] = tapped.logits.numpy()
+                if tapped.stages[-1].shape[1] == network.last.in_features:  # not MobileNetV3: its head has no such maps
+                    arrays[f"{name}_maps"] = network.activation_maps(tapped.stages[-1], labels[:, None])[:, 0].numpy()
         path = self.run.path / "playback" / f"{len(self.history):04d}.npz"
-        path.parent.mkdir(exist_ok=True)
-        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+        with whole_file(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     def _save(self) -> None:
-        self.accelerator.wait_for_everyone()
+        # No waiting for other processes: each has a clock of its own, and the first one's state is everybody's.
         if self.accelerator.is_main_process:
             learners = {name: learner.optimizer.state_dict() for name, learner in self.learners.items()}
             average = self.average.state_dict() if self.average is not None else None
@@ -285,18 +309,27 @@ class Trainer:
         state = self.run.load_state()
         if state is None:
             return {}
-        self.distiller.load_state_dict(state["model"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        for name, learner in self.learners.items():
-            learner.optimizer.load_state_dict(state["learners"][name])
-        self.step, self.history, self.best = state["step"], state["history"], state["best"]
+        try:
+            self.distiller.load_state_dict(state["model"])
+            if self.average is not None:
+                self.average.load_state_dict(state["average"])
+            for name, learner in self.learners.items():
+                learner.optimizer.load_state_dict(state["learners"][name])
+            self.step, self.history, self.best = state["step"], state["history"], state["best"]
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise FoodkdError(
+                f"{self.run.path / 'state.pt'} does not fit these photos ({reason}); give the --data it was trained "
+                "on, or begin again in another folder with --out."
+            ) from error
         return state
 
     def _finish(self) -> None:
+        self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             self.report.close()
             self.run.finish()
+        self.accelerator.end_training()
 
 
 _ALONE = {"teacher": ("teacher-alone",), "student": ("student-alone", "one-way")}
@@ -305,15 +338,35 @@ _ALONE = {"teacher": ("teacher-alone",), "student": ("student-alone", "one-way")
 def _network(recipe: Recipe, name: str, classes: tuple[str, ...]) -> TappedClassifier:
     """Build one network, from its starting weights or from an earlier checkpoint's teacher."""
     settings: NetworkSettings = getattr(recipe, name)
+    torch.manual_seed(_key(recipe.seed, name))  # one student for every teacher, so that runs can be compared
     if name == "student" or recipe.teacher_checkpoint is None:
         return settings.build(len(classes))
     pair = Pair.load(recipe.teacher_checkpoint)
+    _check_teacher(pair, recipe, classes)
+    network = settings.model_copy(update={"pretrained": False, "weights": None}).build(len(classes))
+    network.network.load_state_dict(pair.networks["teacher"].network.state_dict())
+    network.fresh = ()
+    return network.requires_grad_(recipe.distill.mode != "one-way")
+
+
+def _check_teacher(pair: Pair, recipe: Recipe, classes: tuple[str, ...]) -> None:
+    """Weights mean something only to the network, the classes and the channel statistics they were trained with."""
+    where = recipe.teacher_checkpoint
     if pair.classes != tuple(classes):
-        raise FoodkdError(f"{recipe.teacher_checkpoint} knows other classes than this dataset; train a teacher on it first.")
-    if pair.settings["teacher"].backbone != settings.backbone:
-        own = pair.settings["teacher"].backbone
-        raise FoodkdError(f"{recipe.teacher_checkpoint} has the teacher {own}, the recipe wants {settings.backbone}.")
-    return pair.networks["teacher"].requires_grad_(recipe.distill.mode != "one-way")
+        raise FoodkdError(f"{where} knows other classes than this dataset; train a teacher on it first.")
+    for key in ("backbone", "stem_stride", "output_stride"):
+        own, wanted = getattr(pair.settings["teacher"], key), getattr(recipe.teacher, key)
+        if own != wanted:
+            raise FoodkdError(f"{where} has a teacher with {key} {own}, the recipe wants {wanted}; set teacher.{key}.")
+    for key in ("mean", "std"):
+        own, wanted = getattr(pair.preprocessing, key), getattr(recipe.data, key)
+        if own != wanted:
+            raise FoodkdError(f"{where} has a teacher for {key} {own}, the recipe has {wanted}; set data.{key}.")
+
+
+def _key(seed: int, purpose: str, *numbers: int) -> int:
+    """A seed for torch, whose CPU generator keeps 32 bits: the same in every process and version of Python."""
+    return int(stream(purpose, seed, *numbers).integers(2**32))
 
 
 def _origin(recipe: Recipe, name: str, fresh: tuple[str, ...]) -> dict[str, Any]:

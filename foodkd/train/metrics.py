@@ -1,4 +1,4 @@
-"""What a network gets right: top-1, top-5, calibration; for one network, a pair, and a photo set with the pair's classes."""
+"""What a network gets right: top-1, top-5, calibration; for one network, a pair, and a set with the pair's classes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def measure(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> dict[st
 
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
     scaled = logits / temperature
-    ece = multiclass_calibration_error(scaled.softmax(1), labels, num_classes=logits.shape[1], n_bins=15)
+    # A confidence of exactly 1 belongs to the last bin; torchmetrics would give it a sixteenth of its own.
+    sure = scaled.softmax(1).clamp(max=1 - 1e-7)
+    ece = multiclass_calibration_error(sure, labels, num_classes=logits.shape[1], n_bins=15)
     nll = torch.nn.functional.cross_entropy(scaled, labels)
     top = {"top1": best[:, 0].float().mean().item(), "top5": best.any(1).float().mean().item()}
     return {**top, "ece": float(ece), "nll": float(nll)}
@@ -77,8 +79,8 @@ def measure(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> dict[st
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """The temperature T > 0 that calibrates logits / T on N held-out photos (Guo et al., ICML 2017).
 
-    Minimises N * cross entropy + 2 (log T)^2. The second part (a prior: T is within a factor of 1.6, give or take) weighs
-    nothing on a thousand photos; without it a few dozen that are all answered rightly would drive T to zero.
+    Minimises N * cross entropy + 2 (log T)^2. The second part (a prior: T is within a factor of 1.6, give or take)
+    weighs nothing on a thousand photos; without it a few dozen that are all answered rightly would drive T to zero.
     """
     log_t = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([log_t], max_iter=60, line_search_fn="strong_wolfe")
@@ -101,6 +103,7 @@ def labels_for(pair: Pair, photos: Photos) -> Tensor:
         FoodkdError: the set has a class that the pair does not know.
     """
     index = {_plain(name): i for i, name in enumerate(pair.classes)}
+    exact = {name: i for i, name in enumerate(pair.classes)}  # where two names differ in nothing but their spelling
     unknown = [name for name in photos.classes if _plain(name) not in index]
     if unknown:
         import difflib
@@ -108,7 +111,7 @@ def labels_for(pair: Pair, photos: Photos) -> Tensor:
         near = difflib.get_close_matches(_plain(unknown[0]), list(index), n=3)
         hint = f"close names it knows: {', '.join(near)}" if near else f"it knows {', '.join(pair.classes[:5])}, ..."
         raise FoodkdError(f"'{unknown[0]}' is not one of the {len(pair.classes)} classes of {pair.name}; {hint}.")
-    mapping = np.array([index[_plain(name)] for name in photos.classes], dtype=np.int64)
+    mapping = np.array([exact.get(name, index[_plain(name)]) for name in photos.classes], dtype=np.int64)
     return torch.from_numpy(mapping[photos.labels])
 
 
@@ -122,17 +125,16 @@ def evaluate_pair(
     """Judge every network of a pair on a photo set, against all of the pair's classes.
 
     Returns:
-        {"photos": N, "teacher": {"top1", "top5", "ece", "nll", "parameters", "bytes"}, "student": {...}, "agreement"}, and
-        "student-alone" where there is one. Rates are in 0..1; "agreement" is how often teacher and student answer the same.
+        {"photos": N, "teacher": {"top1", "top5", "ece", "nll", "parameters", "bytes"}, "student": {...}, "agreement"},
+        and "student-alone" where there is one. Rates are in 0..1; "agreement" is how often teacher and student answer
+        the same.
     """
     labels = labels_for(pair, photos)
     result: dict[str, Any] = {"photos": len(photos)}
     answers = {}
     for name, network in pair.networks.items():
         told = None if progress is None else (lambda done, name=name: progress(name, done))
-        logits = predict(
-            network, photos, pair.preprocessing, pair.sizes[name], batch_size=batch_size, progress=told
-        )
+        logits = predict(network, photos, pair.preprocessing, pair.sizes[name], batch_size=batch_size, progress=told)
         answers[name] = logits.argmax(1)
         costs = pair.costs(name)
         own = measure(logits, labels, pair.temperatures[name])

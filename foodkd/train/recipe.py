@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from foodkd.data import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Preprocessing
 from foodkd.distill import DistillSettings
 from foodkd.errors import FoodkdError
 from foodkd.nets import NetworkSettings
+from foodkd.train import bundled_recipes
+
+__all__ = ["DataSettings", "LearningSettings", "Recipe", "TrainSettings", "bundled_recipes", "load_recipe"]
 
 
 class _Settings(BaseModel):
@@ -40,6 +45,13 @@ class DataSettings(_Settings):
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     options: dict[str, Any] = {}
+
+    @field_validator("std")
+    @classmethod
+    def _above_zero(cls, std: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(std) <= 0:
+            raise ValueError("must be above 0 in every channel")
+        return std
 
     def preprocessing(self) -> Preprocessing:
         """What the checkpoint will carry."""
@@ -78,7 +90,8 @@ class TrainSettings(_Settings):
         keep_weights: keep fp16 weights of every evaluation, for playback.
         coarse: share of the training done on smaller inputs (progressive resolution); 0 for none.
         coarse_scale: their size as a share of the full one.
-        recalibrate: batches on which batch-norm statistics are measured before the first step (after a stride was taken out).
+        recalibrate: batches on which batch-norm statistics are measured before the first step (after a stride was
+            taken out).
         norm_batches: the same for the weights that are evaluated and saved, as their average lags behind; 0 leaves the
             running ones.
         workers: threads that read photos ahead.
@@ -129,12 +142,6 @@ class Recipe(_Settings):
         return self
 
 
-def bundled_recipes() -> list[str]:
-    """Names of the recipes that come with foodkd."""
-    folder = resources.files("foodkd.train") / "recipes"
-    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
-
-
 def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read and validate a recipe.
 
@@ -148,6 +155,9 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     settings = _parse(source)
     for override in overrides:
         _override(settings, override)
+    for key, value in _leaves(settings):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise FoodkdError(f"Recipe {source}: {key} = {value}: a setting must be a finite number.")
     try:
         return Recipe.model_validate(settings)
     except ValidationError as error:
@@ -157,15 +167,23 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
 def _parse(source: str) -> dict[str, Any]:
     path = Path(source)
     if source in bundled_recipes():
-        text = (resources.files("foodkd.train") / "recipes" / f"{source}.toml").read_text(encoding="utf-8")
+        content = (resources.files("foodkd.train") / "recipes" / f"{source}.toml").read_bytes()
     elif path.suffix == ".toml" and path.is_file():
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     else:
-        raise FoodkdError(f"There is no recipe '{source}'; give one of {', '.join(bundled_recipes())}, or a .toml file.")
+        bundled = ", ".join(bundled_recipes())
+        raise FoodkdError(f"There is no recipe '{source}'; give one of {bundled}, or a .toml file.")
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FoodkdError(f"Recipe {source} is not valid TOML: {error}.") from None
+
+
+def _leaves(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value with its dotted key; those of lists under their list's key."""
+    for key, value in settings.items():
+        for part in value if isinstance(value, list) else [value]:
+            yield from _leaves(part, f"{prefix}{key}.") if isinstance(part, dict) else [(f"{prefix}{key}", part)]
 
 
 def _override(settings: dict[str, Any], override: str) -> None:
@@ -187,18 +205,20 @@ def _override(settings: dict[str, Any], override: str) -> None:
 def _sentence(error: ValidationError) -> str:
     """The first thing wrong, as one sentence: the key, the value, what is allowed."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the recipe"
+    key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"there is no setting {key}; {_near(key)}"
     if first["type"] == "missing":
         return f"{key} is missing; set it."
     more = f" ({len(error.errors()) - 1} more to mend)" if len(error.errors()) > 1 else ""
-    return f"{key} = {json.dumps(first['input'], default=str)}: {first['msg'].removeprefix('Value error, ')}{more}."
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if isinstance(first["input"], dict) and first["type"] == "value_error":  # of a section: the message names the keys
+        return f"{key}: {message}{more}." if key else f"{message}{more}."
+    value = json.dumps(first["input"], default=str)
+    return f"{key} = {value[:80]}{'...' if len(value) > 80 else ''}: {message}{more}."
 
 
 def _near(key: str) -> str:
-    import difflib
-
     names = _names(Recipe)
     close = difflib.get_close_matches(key, names, n=3)
     siblings = [name for name in names if name.rpartition(".")[0] == key.rpartition(".")[0]]

@@ -6,6 +6,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from foodkd.files import whole_file
+
 
 class Report:
     """Progress of one run.
@@ -14,45 +16,56 @@ class Report:
         path: the run folder.
         steps: in the whole run.
         done: steps done before.
-        quiet: show and write nothing (also in processes other than the first).
+        quiet: show nothing.
+        write: write the events and the plot; False in processes other than the first.
     """
 
-    def __init__(self, path: Path, steps: int, done: int, *, quiet: bool) -> None:
+    def __init__(self, path: Path, steps: int, done: int, *, quiet: bool, write: bool = True) -> None:
         from torch.utils.tensorboard import SummaryWriter
         from tqdm import tqdm
 
-        self.path = path
+        self.path, self.quiet = path, quiet or not write
         self.sums: dict[str, float] = defaultdict(float)
-        self.count = 0
-        self.bar = tqdm(total=steps, initial=done, desc="training", unit="step", disable=quiet, mininterval=1.0)
-        self.writer = SummaryWriter(str(path / "tensorboard"), purge_step=done)  # type: ignore[no-untyped-call]
+        self.counts: dict[str, int] = defaultdict(int)
+        self.bar = tqdm(total=steps, initial=done, desc="training", unit="step", disable=self.quiet, mininterval=1.0)
+        folder = str(path / "tensorboard")
+        self.writer = SummaryWriter(folder, purge_step=done + 1) if write else None
 
     def step(self, step: int, values: dict[str, float]) -> None:
         """Take one step's named terms."""
         for name, value in values.items():
             self.sums[name] += value
-        self.count += 1
+            self.counts[name] += 1
         shown = {n: f"{v:.3f}" for n, v in values.items() if "/" not in n}
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update()
         if step % 20 == 0:
-            for name, value in values.items():
-                self.writer.add_scalar(f"step/{name}", value, step)  # type: ignore[no-untyped-call]
+            self._note(step, {f"step/{name}": value for name, value in values.items()})
+
+    def _note(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items() if self.writer is not None else ():
+            self.writer.add_scalar(name, value, step)  # type: ignore[union-attr]
 
     def state(self) -> dict[str, Any]:
-        """What must survive an interruption, so that the history's means stay those of an unbroken run."""
-        return {"sums": dict(self.sums), "count": self.count}
+        """What must survive an interruption, so that the history's means stay those of an unbroken run.
+
+        The events so far go to the disk first: what the state has behind it is not written again.
+        """
+        if self.writer is not None:
+            self.writer.flush()
+        return {"sums": dict(self.sums), "count": max(self.counts.values(), default=0), "counts": dict(self.counts)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the sums of the interrupted part."""
         self.sums = defaultdict(float, state.get("sums", {}))
-        self.count = state.get("count", 0)
+        # States written before each term had its own count hold one for all.
+        self.counts = defaultdict(int, state.get("counts", dict.fromkeys(self.sums, state.get("count", 0))))
 
     def means(self) -> dict[str, float]:
-        """Mean of every term since the last call."""
-        means = {name: value / max(1, self.count) for name, value in self.sums.items()}
+        """Mean of every term since the last call, over the steps that had it."""
+        means = {name: value / self.counts[name] for name, value in self.sums.items()}
         self.sums.clear()
-        self.count = 0
+        self.counts.clear()
         return means
 
     def evaluated(self, step: int, history: list[dict[str, Any]]) -> None:
@@ -60,16 +73,17 @@ class Report:
         line = history[-1]
         judged = {name: line[name] for name in ("teacher", "student") if name in line}
         for name, rates in judged.items():
-            for key, value in rates.items():
-                self.writer.add_scalar(f"validation/{name}/{key}", value, step)  # type: ignore[no-untyped-call]
+            self._note(step, {f"validation/{name}/{key}": value for key, value in rates.items()})
         text = ", ".join(f"{n} {100 * r['top1']:.1f} % top-1, {100 * r['top5']:.1f} % top-5" for n, r in judged.items())
-        self.bar.write(f"epoch {line['epoch']:.2f}: {text}")
+        if not self.quiet:
+            self.bar.write(f"epoch {line['epoch']:.2f}: {text}")
         plot_history(history, self.path / "history.png")
 
     def close(self) -> None:
         """End the bar and flush the events."""
         self.bar.close()
-        self.writer.close()  # type: ignore[no-untyped-call]
+        if self.writer is not None:
+            self.writer.close()
 
 
 def plot_history(history: list[dict[str, Any]], path: Path) -> None:
@@ -89,4 +103,5 @@ def plot_history(history: list[dict[str, Any]], path: Path) -> None:
         axes.set(title=title, xlabel="epoch")
         axes.legend(frameon=False)
         axes.grid(alpha=0.25)
-    figure.savefig(path, dpi=120)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
