@@ -46,14 +46,19 @@ class NetworkSettings(BaseModel):
         return build_network(self.backbone, classes, **options)
 
     def skeleton(self, classes: int) -> TappedClassifier:
-        """The same network on the meta device: its shape without weights, to be filled from a checkpoint."""
+        """The same network, to be filled from a checkpoint: without weights, on the meta device, where it can be."""
         options = self.model_dump(exclude={"backbone", "size", "pretrained", "weights"})
-        with torch.device("meta"):
-            network = build_network(self.backbone, classes, **options)
-        # Constants that no file holds (blur kernels of some timm networks) would stay on the meta device.
-        stored = network.state_dict()
-        whole = all(name in stored for name, _ in network.named_buffers())
-        return network if whole else build_network(self.backbone, classes, **options)
+        try:
+            with torch.device("meta"):
+                network = build_network(self.backbone, classes, **options)
+            stored = network.state_dict()
+            if all(name in stored for name, _ in network.named_buffers()):
+                return network
+        except NotImplementedError:
+            pass  # RegNet works out its widths with tensors
+        # Constants that no file holds (blur kernels of some timm networks) would stay on the meta device as well.
+        with torch.random.fork_rng(devices=[]):
+            return build_network(self.backbone, classes, **options)
 
 
 def available_networks() -> list[str]:

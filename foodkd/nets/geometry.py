@@ -55,6 +55,12 @@ _SIGNATURES: dict[str, tuple[str, ...]] = {
 }
 
 
+# These neither move cells nor cost multiply-adds, but are slow on the meta device: they are passed over.
+_IDLE = frozenset(
+    ("batch_norm", "layer_norm", "group_norm", "relu", "relu6", "hardtanh", "silu", "gelu", "hardswish", "hardsigmoid")
+)
+
+
 def _first(value: Any) -> int:
     """The vertical component of a size: the networks here treat both axes alike."""
     return int(value[0] if isinstance(value, Sequence) else value)
@@ -73,6 +79,8 @@ class _Follow(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in _IDLE:
+            return kwargs["input"] if "input" in kwargs else args[0]
         result = func(*args, **kwargs)
         for output in _tensors([result]):
             self._place(getattr(func, "__name__", ""), output, args, kwargs)
