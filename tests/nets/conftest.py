@@ -110,8 +110,10 @@ def calls(network: nn.Module, kinds: tuple[type, ...], run: Any) -> Counter[str]
 
 
 def pinpoint(network: TappedClassifier) -> TappedClassifier:
-    """A copy that keeps every stride, padding and dilation and looks at one place only: of each odd kernel just the middle
-    tap is left, of each even kernel equal taps. What a cell sees then lies around the cell's true centre.
+    """A copy that keeps every stride, padding and dilation and looks at one place only.
+
+    Of each odd kernel just the middle tap is left, of each even kernel equal taps: what a cell sees lies around its
+    true centre.
     """
     network = copy.deepcopy(network)
     generator = torch.Generator().manual_seed(5)
