@@ -77,7 +77,8 @@ def _wipe(view: View, maps: dict[str, ActivationMap]) -> str:
     ends = f'{w.tag("teacher")}<span class="fk-arch">drag the edge</span>{w.tag("student")}'
     told = "both on one scale, as above" if view.scale == "shared" else "each on its own scale, as above"
     frame = f'<div class="fk-frame fk-wipe" style="--edge:50%">{under}{over}{edge}{slider}</div>'
-    return f'<figure class="fk-figure"><figcaption class="fk-ends">{ends}</figcaption>{frame}<p class="fk-under">{told}</p></figure>'
+    inner = f'<figcaption class="fk-ends">{ends}</figcaption>{frame}<p class="fk-under">{told}</p>'
+    return f'<figure class="fk-figure">{inner}</figure>'
 
 
 def _difference(view: View, maps: dict[str, ActivationMap]) -> str:

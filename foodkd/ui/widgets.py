@@ -3,6 +3,7 @@
 Every function takes plain values and returns a string. Names reach the page through `text`, which escapes them.
 """
 
+from abc import ABCMeta
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -32,18 +33,21 @@ TERMS = {
 }
 
 
-def photo_input(**options: Any) -> gr.Image:
-    """A `gr.Image` that hands over the file untouched: Gradio would decode it first, without our limits and words.
-
-    The method is replaced on the one object: for a subclass, Gradio writes a .pyi file beside this one.
-    """
-    image = gr.Image(type="filepath", image_mode=None, **options)
-    image.preprocess = _path  # type: ignore[method-assign]
-    return image
-
-
-def _path(payload: Any) -> str | None:
+def _path(self: gr.Image, payload: Any) -> str | None:
+    """The uploaded file's path; None where there is none."""
     return None if payload is None else str(payload.path)
+
+
+# `gr.Image` that hands over the file untouched: Gradio would decode it first, without our limits and words. Made past
+# Gradio's own metaclass, which writes a .pyi file into the package for every class statement.
+PhotoInput: type[gr.Image] = ABCMeta.__new__(
+    type(gr.Image), "PhotoInput", (gr.Image,), {"preprocess": _path, "is_template": True, "__module__": __name__}
+)
+
+
+def photo_input(**options: Any) -> gr.Image:
+    """The field for a visitor's photo; its value is the path of a file that nothing has looked at yet."""
+    return PhotoInput(type="filepath", image_mode=None, **options)
 
 
 def text(value: object) -> str:

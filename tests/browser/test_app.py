@@ -82,6 +82,8 @@ def test_a_file_that_is_no_photo_gets_a_sentence_and_the_answer_stays(visit, tmp
     assert (headline(page), pictures(page, ".fk-card")) == before
     page.locator(".fk-examples button").nth(1).click()
     expect(notice).to_have_count(0)
+    page.set_input_files("#fk-upload input[type=file]", tmp_path / "soup.jpg")
+    expect(notice).to_be_visible()
 
 
 def test_another_class_changes_the_maps_on_every_tab(visit, tiny_pair):
