@@ -220,9 +220,14 @@ def _sentence(error: ValidationError) -> str:
 
 def _near(key: str) -> str:
     names = _names(Recipe)
-    close = difflib.get_close_matches(key, names, n=3)
-    siblings = [name for name in names if name.rpartition(".")[0] == key.rpartition(".")[0]]
-    return f"did you mean {' or '.join(close)}?" if close else f"allowed here: {', '.join(siblings or names)}."
+    section, _, last = key.rpartition(".")
+    siblings = [name for name in names if name.rpartition(".")[0] == section]
+    misplaced = [name for name in names if name.rpartition(".")[2] == last]
+    for candidates in (misplaced, siblings, names):
+        close = difflib.get_close_matches(last, [name.rpartition(".")[2] for name in candidates], n=3)
+        if close:
+            return f"did you mean {' or '.join(n for n in candidates if n.rpartition('.')[2] in close)}?"
+    return f"allowed here: {', '.join(siblings or names)}."
 
 
 def _names(model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -21,6 +21,7 @@ from foodkd.train.recipe import Recipe
 MODES = {
     "joint": ["augment.mixup=0.4"],
     "head start, no average": ["distill.head_start=0.5", "train.ema=0", "train.recalibrate=2"],
+    "one way": ["distill.mode=one-way"],
     "student alone": ["distill.mode=student-alone", "train.norm_batches=2"],
 }
 
@@ -81,10 +82,15 @@ TRAPS = {"half a state": trap_half_a_state, "between renames": trap_between_rena
 
 @pytest.fixture(scope="module", params=MODES)
 def unbroken(
-    request: pytest.FixtureRequest, tiny: Tiny, processes: ForkServerContext, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tiny: Tiny,
+    learned: Path,
+    processes: ForkServerContext,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Recipe, dict[str, Any], float]]:
     """A recipe, what its unbroken run leaves, and how long that took."""
-    recipe = tiny(*MODES[request.param])
+    teacher = [f"teacher_checkpoint={learned / 'best'}"] if request.param == "one way" else []
+    recipe = tiny(*MODES[request.param], *teacher)
     begun = time.monotonic()
     left = finished(processes, recipe, tmp_path_factory.mktemp("unbroken") / "run")
     yield recipe, left, time.monotonic() - begun

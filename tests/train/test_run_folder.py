@@ -1,4 +1,4 @@
-"""The run folder refuses what it must, claims nothing in vain, and keeps the old state when the new one can't be written."""
+"""The run folder refuses what it must, claims nothing in vain, and keeps the old state until the new one is whole."""
 
 from __future__ import annotations
 
