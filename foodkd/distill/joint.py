@@ -232,8 +232,7 @@ class JointDistiller(nn.Module):
         maps = []
         for name, tapped, matrix in zip(("teacher", "student"), (teacher, student), onto, strict=True):
             weight = self._network(name).head_weight
-            frozen = name == "teacher" and s.mode == "one-way"
-            weight = weight if s.iam_into_head and not frozen else weight.detach()
+            weight = weight if s.iam_into_head else weight.detach()
             maps.append(_onto(matrix, losses.instance_maps(tapped.stages[-1], weight, wanted)))
         if targets.is_floating_point() and s.iam_mixed == "skip":
             pure = (targets.max(1).values == 1)[:, None, None]
