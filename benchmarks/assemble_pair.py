@@ -1,10 +1,14 @@
 """Put a shipped pair together from two runs and measure it.
 
-    python benchmarks/assemble_pair.py runs/joint/last --alone runs/alone/last --data DATA --out checkpoints/food101-64
+    python benchmarks/predict.py runs/joint/last teacher --data DATA --out runs/logits/teacher.npz
+    python benchmarks/predict.py runs/joint/last student --data DATA --out runs/logits/student.npz
+    python benchmarks/predict.py runs/alone/last student --data DATA --out runs/logits/student-alone.npz
+    python benchmarks/assemble_pair.py runs/joint/last --alone runs/alone/last --data DATA --logits runs/logits \\
+        --out checkpoints/food101-64
 
 Takes teacher, student and auxiliary classifiers from the joint run and the student that learned alone from the other.
-Agreement of the maps is measured on validation photos, accuracy on the whole official test split (by the very code
-behind `foodkd evaluate`).
+Agreement of the maps is measured on validation photos, accuracy on the whole official test split, by the code behind
+`foodkd evaluate`.
 """
 
 from __future__ import annotations
@@ -14,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
+import torch
 
 from foodkd.data import Photos, open_photos
+from foodkd.errors import FoodkdError
 from foodkd.explain import measure_agreement
 from foodkd.nets import Pair
-from foodkd.train.metrics import evaluate_pair
+from foodkd.train.metrics import judge
 
 MAP_PHOTOS = 303
 """Validation photos for the agreement of maps: three of each of 101 classes."""
@@ -44,28 +49,34 @@ def map_agreement(pair: Pair, photos: Photos) -> dict[str, Any]:
     return {key: value.to_json() for key, value in measured.items()}
 
 
+def metrics(pair: Pair, folder: Path) -> dict[str, Any]:
+    """The test figures, from logits that these very weights gave.
+
+    Raises:
+        FoodkdError: logits of other weights.
+    """
+    logits, labels = {}, torch.empty(0)
+    for name in pair.networks:
+        kept = np.load(folder / f"{name}.npz")
+        if str(kept["sha256"]) != pair.info["networks"][name]["sha256"]:
+            raise FoodkdError(f"{folder / name}.npz comes from other weights than {pair.path}; predict again.")
+        logits[name], labels = torch.from_numpy(kept["logits"]), torch.from_numpy(kept["labels"])
+    return judge(pair, logits, labels)
+
+
 def main() -> None:
     """Assemble, save, measure what was saved, save the figures with it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("joint", type=Path)
-    parser.add_argument("--alone", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    for option in ("--alone", "--data", "--logits", "--out"):
+        parser.add_argument(option, type=Path, required=True)
     options = parser.parse_args()
     assemble(options.joint, options.alone).save(options.out, replace=True)
     pair = Pair.load(options.out)  # what is measured is what ships: the fp16 weights
+    pair.info["metrics"] = metrics(pair, options.logits)
     data = pair.info["recipe"]["data"]
     common = {"resolution": data["resolution"], "holdout": data["holdout"]}
     pair.info["agreement"] = map_agreement(pair, open_photos("food101", options.data, "validation", **common))
-    test = open_photos("food101", options.data, "test", **common)
-    with tqdm(total=len(test) * len(pair.networks), unit="photo") as bar:
-        done: dict[str, int] = {}
-
-        def progress(name: str, count: int) -> None:
-            bar.update(count - done.get(name, 0))
-            done[name] = count
-
-        pair.info["metrics"] = evaluate_pair(pair, test, progress=progress)
     pair.save(options.out, replace=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -129,15 +129,21 @@ def evaluate_pair(
         and "student-alone" where there is one. Rates are in 0..1; "agreement" is how often teacher and student answer
         the same.
     """
-    labels = labels_for(pair, photos)
-    result: dict[str, Any] = {"photos": len(photos)}
-    answers = {}
+    logits = {}
     for name, network in pair.networks.items():
         told = None if progress is None else (lambda done, name=name: progress(name, done))
-        logits = predict(network, photos, pair.preprocessing, pair.sizes[name], batch_size=batch_size, progress=told)
-        answers[name] = logits.argmax(1)
+        logits[name] = predict(
+            network, photos, pair.preprocessing, pair.sizes[name], batch_size=batch_size, progress=told
+        )
+    return judge(pair, logits, labels_for(pair, photos))
+
+
+def judge(pair: Pair, logits: Mapping[str, Tensor], labels: Tensor) -> dict[str, Any]:
+    """What `evaluate_pair` returns, from each network's logits (N, K) on photos with `labels` (N,)."""
+    result: dict[str, Any] = {"photos": len(labels)}
+    for name, own in logits.items():
         costs = pair.costs(name)
-        own = measure(logits, labels, pair.temperatures[name])
-        result[name] = own | {"parameters": costs["parameters"], "bytes": costs["bytes"]}
-    result["agreement"] = (answers["teacher"] == answers["student"]).float().mean().item()
-    return result
+        rates = measure(own, labels, pair.temperatures[name])
+        result[name] = rates | {"parameters": costs["parameters"], "bytes": costs["bytes"]}
+    same = logits["teacher"].argmax(1) == logits["student"].argmax(1)
+    return result | {"agreement": same.float().mean().item()}
