@@ -57,7 +57,11 @@ def train(
         _fetch(settings.data, data)
     from foodkd.train.loop import train as run
 
-    best = run(settings, data=data, out=out or Path("runs") / settings.name, resume=resume)
+    try:
+        best = run(settings, data=data, out=out or Path("runs") / settings.name, resume=resume)
+    except KeyboardInterrupt:  # here: typer would end without a word
+        typer.echo("foodkd: stopped; the same command goes on from the last save.", err=True)
+        raise typer.Exit(130) from None
     typer.echo(f"The best checkpoint is in {best}. Look at it with: python app.py --checkpoint {best}")
 
 
@@ -202,9 +206,6 @@ def main() -> None:
         _fail(str(error))
     except OSError as error:  # a full disk, a folder that may not be written
         _fail(f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}.")
-    except KeyboardInterrupt:
-        typer.echo("foodkd: stopped; the same command goes on from the last save.", err=True)
-        sys.exit(130)
 
 
 def _fail(sentence: str) -> NoReturn:

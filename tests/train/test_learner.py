@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as trying
 from hypothesis import strategies as st
 from torch import nn
 
@@ -26,7 +27,7 @@ def test_schedules_begin_peak_and_end_where_they_say(schedule: str) -> None:
     assert rate_factor(settings, 1.0) == pytest.approx(LAST)
 
 
-@settings(deadline=None, max_examples=40)
+@trying(deadline=None, max_examples=40)
 @given(warmup=st.floats(0, 0.99), schedule=st.sampled_from(["one-cycle", "cosine"]))
 def test_schedules_are_continuous_and_rise_then_fall(warmup: float, schedule: str) -> None:
     settings = TrainSettings(schedule=schedule, warmup=warmup)  # type: ignore[arg-type]
@@ -108,7 +109,7 @@ def test_clipping_bounds_the_networks_own_gradient_only(clip: float | None, dist
     assert norm(learners[0]) == before[0] and norm(learners[1]) == 0  # the other's untouched, its own forgotten
 
 
-@settings(deadline=None, max_examples=40)
+@trying(deadline=None, max_examples=40)
 @given(decay=st.floats(0, 0.999), seed=st.integers(0, 99))
 def test_the_average_is_that_of_a_slow_plain_loop(decay: float, seed: int) -> None:
     values = np.random.default_rng(seed).normal(size=(15, 4))
