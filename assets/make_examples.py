@@ -7,7 +7,9 @@ Made with Blender 5.0.1 as a Python module (needs Python 3.11), in an environmen
     python assets/make_examples.py donuts pizza --side 320 --samples 12 --out /tmp/draft
 
 Every random number is seeded and one thread renders, so the same version on the same kind of processor
-gives the same pictures.
+ought to give the same pictures (not yet checked by a second run). Of the committed ones only hamburger, pancakes
+and sushi are what the defaults give; the others are drafts, made before the last changes to their scenes.
+
 No network's answer had a part in designing the scenes.
 """
 

@@ -103,7 +103,7 @@ def tomato_tint(points: Points) -> Points:
 
 
 def caprese_salad() -> None:
-    """Slices of tomato and mozzarella in a ring, with basil, oil and balsamic vinegar."""
+    """Slices of tomato and mozzarella in a ring, with basil."""
     rng = np.random.default_rng(6)
     planks(WALNUT, rng, turn=80)
     plate(14, glaze("#e6e8ea #f0f1f2"))
@@ -129,20 +129,8 @@ def caprese_salad() -> None:
             (0.9 * np.cos(i * 1.3), 0.4 + 0.9 * np.sin(i * 1.3), 3.7),
             turn=(0, -22, i * 74),
         )
-    _drops(rng)
     studio.window(140, 45)
     studio.camera((0, -0.2, 1.8), away=60, height=50, azimuth=-90, lens=104, blur=0.5)
-
-
-def _drops(rng: np.random.Generator) -> None:
-    vinegar = look("#160704 #240c06", rough=0.06, coat=0.8)
-    for i in range(26):
-        angle, r = rng.uniform(0, 2 * np.pi), rng.uniform(9.4, 11.2)
-        put(
-            ball((0.4, 0.4, 0.12), vinegar, rough=0.05, seed=i, around=18),
-            (r * np.cos(angle), r * np.sin(angle), 1.0 + 0.11 * (r - 9.4)),
-            size=rng.uniform(0.4, 1.3),
-        )
 
 
 def _pod(rng: np.random.Generator, skin: bpy.types.Material, seed: int) -> bpy.types.Object:

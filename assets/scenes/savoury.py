@@ -44,9 +44,9 @@ def french_fries() -> None:
         turn = rng.uniform((-40, -40, 0), (40, 40, 360))
         fries.append(put(_fry(rng, skin, i), (*rng.uniform(-3.6, 3.6, 2), 4 + i * 0.5), turn=turn))
     drop(fries, [dish])
-    sauce = look("#8f1408 #a81c0c", rough=0.12, coat=0.5, bump=0.1, bump_scale=0.8)
+    sauce = look("#8f1408 #a81c0c", rough=0.35, coat=0.08, flesh=0.1)
     put(bowl(3.2, 3.4, glaze("#f2f0ec"), foot=0.6), (-8.5, -9.5, 0))
-    put(lathe([(0, 2.75), (1.5, 2.7), (3, 2.6)], sauce, rough=0.25, seed=2), (-8.5, -9.5, 0))
+    put(lathe([(0, 2.75), (1.5, 2.7), (3, 2.6)], sauce, rough=0.15, seed=2), (-8.5, -9.5, 0))
     studio.window(160, 42)
     studio.camera((-0.6, -1, 4.2), away=60, height=44, azimuth=-80, lens=88, blur=0.6)
 
