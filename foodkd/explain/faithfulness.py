@@ -2,8 +2,10 @@
 
 Deletion and insertion (Petsiuk, Das, Saenko, "RISE", BMVC 2018): cover the photo's places in the map's order, strongest
 first, and the class should fall soon; start from a covered photo and uncover in that order, and it should rise soon.
-Neither number means anything alone: some photos fall whatever is covered. So the same cells are also covered in random
-orders, and what counts is by how much the map beats them.
+Neither number means anything alone: some photos fall whatever is covered. So the same cells are also covered in orders
+by chance, and what counts is by how much the map beats them. Two kinds of chance: "cells" in random order, which lie
+scattered and so break up more of the photo than the clump of a map does; and the map itself "moved" elsewhere, as
+clumped as it was, which asks only whether the place is right.
 
 Weight randomisation (Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018): a map that hardly changes when
 what was learned is destroyed, from the head down, shows the photo and not the network.
@@ -23,7 +25,7 @@ from __future__ import annotations
 import copy
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 BASELINES = ("blur", "grey")
 KINDS = ("deletion", "insertion")
 UNITS = ("probability", "logit")
+CONTROLS = ("cells", "moved")
 BLUR = 0.1  # of the picture's side: wide enough that no dish is recognised by its detail, colours stay
 _EVEN = 6  # decimals, relative to the largest magnitude, below which two values are a tie and not a ranking
 
@@ -171,6 +174,16 @@ def random_order(activation_map: ActivationMap, side: int, *, seed: int = 0, ind
     return _by_cells(shuffled, activation_map, side)
 
 
+def moved_order(activation_map: ActivationMap, side: int, *, seed: int = 0, index: int = 0) -> np.ndarray:
+    """The order of the same map turned, mirrored and moved by chance (what leaves at one edge enters at the other)."""
+    chance, values = np.random.default_rng([seed, index + 1]), activation_map.values
+    quarters = 1 if values.shape[0] == values.shape[1] else 2
+    values = np.rot90(values, quarters * int(chance.integers(4)))
+    values = values[:, ::-1] if chance.integers(2) else values
+    shift = divmod(int(chance.integers(min(1, values.size - 1), values.size)), values.shape[1])  # never back in place
+    return place_order(replace(activation_map, values=np.roll(values, shift, (0, 1))), side, seed=seed)
+
+
 def _by_cells(order: np.ndarray, activation_map: ActivationMap, side: int) -> np.ndarray:
     """Cells in this order, each one's places by the interpolated map, then by row and column."""
     rank = np.empty_like(order)
@@ -236,8 +249,8 @@ class Faithfulness:
         order: (R * R,) the places, strongest first.
         deletion: places covered in that order.
         insertion: places shown in that order.
-        random: by kind, the curves of random orders of the same cells. A random order read backwards is a random order
-            as well, so both kinds hold the same pictures, mirrored, and cost one pass each.
+        random: by kind, the curves of the orders by chance.
+        control: by which chance, "cells" or "moved".
     """
 
     network: str
@@ -247,6 +260,7 @@ class Faithfulness:
     deletion: Curve
     insertion: Curve
     random: Mapping[str, tuple[Curve, ...]]
+    control: str = "cells"
 
     def curve(self, kind: str) -> Curve:
         """The map's own curve: "deletion" or "insertion"."""
@@ -286,7 +300,8 @@ class Faithfulness:
         """Plain numbers: both curves in both units, areas, the random orders' mean and spread, the leads."""
         kinds = {kind: {unit: self._numbers(kind, unit) for unit in UNITS} for kind in KINDS}
         fractions = {kind: self.curve(kind).fractions.tolist() for kind in KINDS}
-        about = {"network": self.network, "class_index": self.class_index, "baseline": self.baseline}
+        about: dict[str, Any] = {"network": self.network, "class_index": self.class_index, "baseline": self.baseline}
+        about |= {"control": self.control}
         return about | {"fractions": fractions, "random_orders": len(self.random["deletion"])} | kinds
 
     def _numbers(self, kind: str, unit: str) -> dict[str, Any]:
@@ -314,12 +329,13 @@ def faithfulness(
     baseline: str = "blur",
     steps: int = 16,
     orders: int = 3,
+    control: str = "cells",
     seed: int = 0,
     batch: int = 16,
 ) -> Faithfulness:
-    """Deletion and insertion curves of a map's own network, with random orders as control.
+    """Deletion and insertion curves of a map's own network, with orders by chance as control.
 
-    (orders + 2) * (steps - 1) + 2 pictures pass the network, `batch` at a time; nothing is kept but the numbers.
+    `pictures_needed(steps, orders, control)` pictures pass the network, `batch` at a time; only numbers are kept.
 
     Args:
         pair: in eval, as loaded; only read, so threads may share it.
@@ -328,8 +344,9 @@ def faithfulness(
         class_index: the class watched; by default the one that the map explains.
         baseline: "blur" or "grey", see `baseline_picture`.
         steps: K, the photo is covered by 0, 1/K, ..., 1 of its area; 2 to 256.
-        orders: random orders, 0 to 64.
-        seed: of the random orders and of ties in the map.
+        orders: by chance, 0 to 64.
+        control: "cells" in random order, or the map "moved" elsewhere.
+        seed: of the orders by chance and of ties in the map.
         batch: pictures per pass: bounds the memory.
 
     Raises:
@@ -338,14 +355,25 @@ def faithfulness(
     target = _target(pair, activation_map, class_index)
     for what, value, low, high in (("steps", steps, 2, 256), ("orders", orders, 0, 64), ("batch", batch, 1, 4096)):
         _checked(what, value, low, high)
+    _one_of(control, CONTROLS, "control")
     name, side = activation_map.network, len(small)
     order = place_order(activation_map, side, seed=seed)
-    rows = [random_order(activation_map, side, seed=seed, index=index) for index in range(orders)]
+    by_chance = random_order if control == "cells" else moved_order
+    rows = [by_chance(activation_map, side, seed=seed, index=index) for index in range(orders)]
+    # A random order read backwards is one as well: its pictures serve both kinds. A moved map's is another map's.
+    backwards = [] if control == "cells" else [row[::-1] for row in rows]
     base = baseline_picture(pair.preprocessing, small, baseline)
     counts = np.unique(np.round(np.linspace(0, side * side, steps + 1)).astype(int))
-    deletion, reverse, *random = _curves(pair, name, small, base, [order, order[::-1], *rows], counts, target, batch)
-    control = {"deletion": tuple(random), "insertion": tuple(curve.mirrored() for curve in random)}
-    return Faithfulness(name, target, baseline, order, deletion, reverse.mirrored(), control)
+    every = [order, order[::-1], *rows, *backwards]
+    deletion, reverse, *chance = _curves(pair, name, small, base, every, counts, target, batch)
+    shown = tuple(curve.mirrored() for curve in (chance[orders:] or chance))
+    random = {"deletion": tuple(chance[:orders]), "insertion": shown}
+    return Faithfulness(name, target, baseline, order, deletion, reverse.mirrored(), random, control)
+
+
+def pictures_needed(steps: int, orders: int, control: str = "cells") -> int:
+    """How many pictures pass the network for one measurement: the two ends are the same for all orders."""
+    return (2 + orders * (1 if control == "cells" else 2)) * (steps - 1) + 2
 
 
 def _curves(
@@ -567,6 +595,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 __all__ = [
     "BASELINES",
+    "CONTROLS",
     "KINDS",
     "UNITS",
     "Covered",
@@ -578,6 +607,8 @@ __all__ = [
     "cover_up",
     "faithfulness",
     "fitted_mask",
+    "moved_order",
+    "pictures_needed",
     "place_order",
     "random_order",
     "randomisation",

@@ -9,7 +9,7 @@ import numpy as np
 from foodkd.ui.widgets import text
 
 WIDTH, HEIGHT = 440, 268
-LEFT, RIGHT, TOP, BOTTOM = 50, 14, 12, 46
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 46
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,5 +132,5 @@ def _frame(x: Axis, y: Axis) -> str:
     shapes += (
         f'<text class="fk-axis" x="{(LEFT + right) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{text(x.title)}</text>'
     )
-    turned = f'transform="rotate(-90 11 {middle})"'
-    return f'{shapes}<text class="fk-axis" x="11" y="{middle}" text-anchor="middle" {turned}>{text(y.title)}</text>'
+    turned = f'transform="rotate(-90 10 {middle})"'
+    return f'{shapes}<text class="fk-axis" x="10" y="{middle}" text-anchor="middle" {turned}>{text(y.title)}</text>'

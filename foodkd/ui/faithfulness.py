@@ -22,7 +22,7 @@ from foodkd.errors import FoodkdError
 from foodkd.explain import ActivationMap, Curve, Faithfulness, RandomisedStep, cover_up, on_photo, render
 from foodkd.explain import faithfulness as measured
 from foodkd.explain import randomisation as randomised
-from foodkd.explain.faithfulness import BASELINES, KINDS, UNITS, baseline_picture
+from foodkd.explain.faithfulness import BASELINES, CONTROLS, KINDS, UNITS, baseline_picture, pictures_needed
 from foodkd.ui import charts
 from foodkd.ui import widgets as w
 from foodkd.ui.session import BOTH, Desk, View, data_uri
@@ -34,9 +34,14 @@ TOP = 0.2  # "the brightest fifth"
 SCRIPT = Path(__file__).resolve().parents[2] / "assets" / "ui" / "faithfulness.js"
 BASELINE_NAMES = {"blur": "blur", "grey": "plain grey"}
 UNIT_NAMES = {"probability": "probability", "logit": "score"}
+CONTROL_NAMES = {"cells": "random cells", "moved": "the map, moved"}
+DASHES = {
+    "cells": "the same cells in random order, which lie scattered",
+    "moved": "the same map turned and moved elsewhere, so as clumped as it is",
+}
 TERMS = {
     "area": "Area under the curve: its mean height. Of the probability it lies between 0 and 100 %.",
-    "random": f"The very same cells in {ORDERS} random orders: their mean, and how far they spread.",
+    "random": f"The dashed lines: the mean of {ORDERS} orders by chance, and how far they spread.",
     "score": "The logit: what the network adds up before it is turned into probabilities. It has no fixed ends.",
     "cosine": "1: same shape as the trained network's map; 0: nothing in common; below 0: the opposite.",
     "rank": "Do both maps put the cells into the same order (Spearman)? 1: the same; 0: unrelated; below 0: reversed.",
@@ -58,6 +63,7 @@ class TrialView(View):
 
     baseline: str = BASELINES[0]
     unit: str = UNITS[0]
+    control: str = CONTROLS[0]
     covered: tuple[str, str] = ("", "")
 
     @classmethod
@@ -99,10 +105,10 @@ class Bench:
 
         def measure() -> Faithfulness:
             iam = self.desk.iam(view, name)
-            options: dict[str, Any] = {"baseline": view.baseline, "steps": STEPS, "orders": ORDERS}
-            return measured(self.desk.pair, view.photo.small, iam, **options)
+            options: dict[str, Any] = {"baseline": view.baseline, "control": view.control}
+            return measured(self.desk.pair, view.photo.small, iam, steps=STEPS, orders=ORDERS, **options)
 
-        return self._remembered(("curves", name, view.baseline, *self._what(view)), measure, known)
+        return self._remembered(("curves", name, view.baseline, view.control, *self._what(view)), measure, known)
 
     def broken(self, view: TrialView, name: str, *, known: bool = False) -> tuple[RandomisedStep, ...] | None:
         """The maps of a network that loses its weights part by part; with `known`, only if they are there."""
@@ -149,10 +155,11 @@ def curves_panel(bench: Bench, view: View) -> str:
     dish = w.text(bench.desk.name(bench.desk.class_index(trial)))
     said = w.note(
         f"The photo is covered cell by cell, brightest in the network’s own map for <b>{dish}</b> first (left), or "
-        "uncovered in that order (right). Dashed: the same cells in random order. With a map that tells the truth, the "
+        f"uncovered in that order (right). Dashed: {DASHES[trial.control]}. With a map that tells the truth, the "
         "answer falls faster, and rises faster, than the dashes.",
         limits="It proves only that these places matter to the network under this cover: a covered photo is like none "
-        "it has seen, and scattered cells hurt more than a single patch.",
+        "it has seen. Scattered cells break up more of it than a clump does, so random cells are hard to beat on the "
+        "left and easy on the right.",
     )
     charts_drawn = "".join(_curve_figure(results, trial, kind, dish) for kind in KINDS) if results else ""
     strips = "".join(_strip(bench.desk, trial, result) for result in results)
@@ -161,7 +168,7 @@ def curves_panel(bench: Bench, view: View) -> str:
 
 
 def _waiting(bench: Bench, trial: TrialView, done: int) -> str:
-    pictures = (ORDERS + 2) * (STEPS - 1) + 2
+    pictures = pictures_needed(STEPS, ORDERS, trial.control)
     name = w.TITLES[BOTH[done]].lower()
     words = f"The {name} is looking at the photo {pictures} times, each time covered otherwise …"
     share = f'<progress max="{len(BOTH)}" value="{done}" aria-label="Networks measured"></progress>'
@@ -194,7 +201,7 @@ def _lines(result: Faithfulness, unit: str, kind: str) -> list[charts.Line]:
     verb = "covered" if kind == "deletion" else "shown"
     heights = zip(own.fractions, own.values(unit), chance.values(unit), strict=True)
     tips = [
-        f"{w.TITLES[name]}, {100 * share:.0f} % {verb}: {_value(here, unit)}, in random order {_value(random, unit)}"
+        f"{w.TITLES[name]}, {100 * share:.0f} % {verb}: {_value(here, unit)}, by chance {_value(random, unit)}"
         for share, here, random in heights
     ]
     dashes = charts.Line(name, chance.fractions, chance.values(unit), dashed=True, spread=spread)
@@ -211,14 +218,14 @@ def _in_words(result: Faithfulness, kind: str, unit: str) -> str:
     mean = result.random_area(kind, unit)[0]
     first, last = own.values(unit)[[0, -1]]
     ends = f"from {_value(first, unit)} to {_value(last, unit)}"
-    areas = f"mean height {_value(own.area(unit), unit)}, in random order {_value(mean, unit)}"
+    areas = f"mean height {_value(own.area(unit), unit)}, by chance {_value(mean, unit)}"
     return f"{w.TITLES[result.network]}: {ends}, {areas}."
 
 
 def _areas(results: Sequence[Faithfulness], kind: str, unit: str) -> str:
     """The areas as a table; the last column says in words what the difference is worth."""
     rows = "".join(_area_row(result, kind, unit) for result in results)
-    heads = f"<th></th><th>{_term('area', 'by the map')}</th><th>{_term('random', 'at random')}</th><th>map’s lead</th>"
+    heads = f"<th></th><th>{_term('area', 'by the map')}</th><th>{_term('random', 'by chance')}</th><th>map’s lead</th>"
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     unit_said = "mean probability" if unit == "probability" else f"mean {_term('score', 'score')}"
     return f'<div class="fk-areas">{table}<p class="fk-under">Area under each curve: {unit_said}.</p></div>'
@@ -235,10 +242,10 @@ def _area_row(result: Faithfulness, kind: str, unit: str) -> str:
 
 
 def worth(lead: float, spread: float) -> str:
-    """A lead in words: what lies within the spread of the random orders is none."""
+    """A lead in words: what lies within the spread of the orders by chance is none."""
     if abs(lead) <= spread:
-        return "no better than random"
-    return "better than random" if lead > 0 else "worse than random"
+        return "no better than chance"
+    return "better than chance" if lead > 0 else "worse than chance"
 
 
 def _strip(desk: Desk, trial: TrialView, result: Faithfulness) -> str:
@@ -407,7 +414,9 @@ def _broken_row(desk: Desk, trial: TrialView, name: str, steps: Sequence[Randomi
 
 
 def _small_map(trial: TrialView, one: ActivationMap, title: str, numbers: str) -> str:
-    picture = render.overlay(trial.photo.square, one, scale=render.own_scale(one, signed=False), side=168)
+    # Of random weights every place may speak against the dish: only the shape of these maps is to be seen.
+    scale = render.Scale(*one.value_range, "from its weakest to its strongest place")
+    picture = render.overlay(trial.photo.square, one, scale=scale, side=168)
     alt = f"{w.map_alt(one, one.class_name)}; weights: {title}"
     return w.figure(w.picture(picture, alt), f"<b>{w.text(title)}</b><br>{numbers}")
 
@@ -433,6 +442,10 @@ class Tab:
             )
             choices = [(name, key) for key, name in UNIT_NAMES.items()]
             self.unit = gr.Radio(choices, value=trial.unit, label="Watch the", elem_id="fk-unit", min_width=200)
+            choices = [(name, key) for key, name in CONTROL_NAMES.items()]
+            self.control = gr.Radio(
+                choices, value=trial.control, label="Compare with", elem_id="fk-control", min_width=240
+            )
         self.curves = _html("fk-curves-panel", ASK)
         with gr.Row(elem_classes="fk-cover-row"):
             self.brush = _html("fk-brush-panel", SCRIPT.read_text(encoding="utf-8"))
@@ -444,20 +457,22 @@ class Tab:
     @property
     def all(self) -> list[Any]:
         """Every component that events read or draw."""
-        return [self.baseline, self.unit, self.curves, self.brush, self.covered, self.check, self.broken]
+        own = [self.baseline, self.unit, self.control, self.curves]
+        return [*own, self.brush, self.covered, self.check, self.broken]
 
     def drawn(self, view: View) -> Updates:
         """All panels as the view has them; nothing slow is computed."""
         desk, trial = self.bench.desk, TrialView.of(view)
         panels = {self.curves: curves_panel(self.bench, trial), self.brush: brush_panel(desk, trial)}
         panels |= {self.covered: covered_panel(desk, trial), self.broken: broken_panel(self.bench, trial)}
-        return panels | {self.baseline: trial.baseline, self.unit: trial.unit}
+        return panels | {self.baseline: trial.baseline, self.unit: trial.unit, self.control: trial.control}
 
     def connect(self, on: Callable[..., None], state: gr.State) -> None:
         """Bind the events: `on(trigger, event, inputs)` calls `event(view, *inputs)` and takes back updates."""
         self._state = state
         on(self.baseline.input, self.on_baseline, [self.baseline])
         on(self.unit.input, self.on_unit, [self.unit])
+        on(self.control.input, self.on_control, [self.control])
         on(self.curves.select, self.on_measure, trigger_mode="multiple")
         on(self.brush.select, self.on_brush, trigger_mode="always_last")
         on(self.check.click, self.on_check)
@@ -473,6 +488,12 @@ class Tab:
         """Probabilities or scores: the same measurement, drawn otherwise."""
         trial = TrialView.of(view)
         trial = replace(trial, unit=unit if unit in UNITS else trial.unit)
+        return {self.curves: curves_panel(self.bench, trial), self._state: trial}
+
+    def on_control(self, view: View, control: str) -> Updates:
+        """Another sort of chance to compare with."""
+        trial = TrialView.of(view)
+        trial = replace(trial, control=control if control in CONTROLS else trial.control)
         return {self.curves: curves_panel(self.bench, trial), self._state: trial}
 
     def on_measure(self, view: View) -> Updates:
@@ -507,7 +528,7 @@ _BROKEN_NOTE = "<h3>Would the map look the same without any learning?</h3>" + w.
     "A copy of each network loses what it learned, from the last layer down: its weights are shuffled. A map that "
     "shows what was learned must change at once.",
     limits="A map that changes is not thereby right; one that stays shows the photo, not the network. Each small map "
-    "has its own scale.",
+    "is coloured from its own weakest to its own strongest place.",
 )
 
 

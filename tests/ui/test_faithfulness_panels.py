@@ -155,12 +155,12 @@ def test_curves_show_what_was_measured_in_one_unit(
                 shown = f"{100 * value:.1f} %" if unit == "probability" else f"{value:+.2f}".replace("-", "\u2212")
                 assert shown in panel, (name, value)
     tips = re.findall(r"<title>(.*?)</title>", panel)
-    assert len(tips) == 4 * 5 and all((" %, in random" in tip) == (unit == "probability") for tip in tips)
+    assert len(tips) == 4 * 5 and all((" %, by chance" in tip) == (unit == "probability") for tip in tips)
 
 
 def test_a_lead_within_the_spread_is_none() -> None:
-    assert tab4.worth(0.02, 0.03) == tab4.worth(-0.03, 0.03) == "no better than random"
-    assert tab4.worth(0.04, 0.03) == "better than random" and tab4.worth(-0.04, 0.03) == "worse than random"
+    assert tab4.worth(0.02, 0.03) == tab4.worth(-0.03, 0.03) == "no better than chance"
+    assert tab4.worth(0.04, 0.03) == "better than chance" and tab4.worth(-0.04, 0.03) == "worse than chance"
 
 
 def test_the_covered_panel_answers_the_photo_that_is_left(desk: Desk, trial: tab4.TrialView) -> None:
@@ -213,13 +213,16 @@ def test_events_of_the_tab(
     with gr.Blocks():
         state, tab = gr.State(None), tab4.Tab(desk, trial)
         tab.connect(lambda trigger, event, inputs=(), **options: bound.setdefault(event.__name__, inputs), state)
-        assert set(bound) == {"on_baseline", "on_unit", "on_measure", "on_brush", "on_check", "on_break"}
+        assert set(bound) == {"on_baseline", "on_unit", "on_control", "on_measure", "on_brush", "on_check", "on_break"}
         drawn = tab.drawn(trial)
         assert asks(drawn[tab.curves]) and drawn[tab.broken] == "" and not counted
         assert asks(tab.on_measure(trial)[tab.curves]) and not asks(tab.on_measure(trial)[tab.curves])
         assert counted == list(BOTH)
         grey = tab.on_baseline(trial, "grey")
         assert grey[state].baseline == "grey" and asks(grey[tab.curves])
+        moved = tab.on_control(trial, "moved")
+        assert moved[state].control == "moved" and asks(moved[tab.curves]) and "122 times" in moved[tab.curves]
+        assert tab.on_control(trial, "noise")[state].control == "cells"
         assert tab.on_baseline(trial, "noise")[state].baseline == "blur"
         assert tab.on_unit(trial, "logit")[state].unit == "logit" and not asks(tab.on_unit(trial, "logit")[tab.curves])
         assert asks(tab.on_check(trial)[tab.broken]) and asks(tab.on_break(trial)[tab.broken])
