@@ -15,21 +15,28 @@ from foodkd.errors import FoodkdError
 def main() -> int:
     """Load the pair, open the app, serve until interrupted; 1 where it can't, with one sentence why."""
     parser = argparse.ArgumentParser(description="foodkd: teacher and student look at a meal.")
-    parser.add_argument(
-        "--checkpoint", metavar="DIR_OR_HUB_ID", default=os.environ.get("FOODKD_CHECKPOINT", "checkpoints/food101-64")
-    )
+    checkpoint = os.environ.get("FOODKD_CHECKPOINT", "checkpoints/food101-64")
+    parser.add_argument("--checkpoint", metavar="DIR_OR_HUB_ID", default=checkpoint)
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME"), help="address to listen on")
-    parser.add_argument("--port", type=int, help="default: GRADIO_SERVER_PORT, or the first free one from 7860")
+    parser.add_argument("--port", type=_port, help="default: GRADIO_SERVER_PORT, or the first free one from 7860")
     options = parser.parse_args()
     from foodkd.nets import Pair
-    from foodkd.ui import build_app, launch
 
     try:
-        launch(build_app(Pair.load(options.checkpoint)), host=options.host, port=options.port)
-    except (FoodkdError, OSError, OverflowError) as error:
+        pair = Pair.load(options.checkpoint)
+        from foodkd.ui import build_app, launch  # gradio takes seconds to import: a wrong checkpoint is told before
+
+        launch(build_app(pair), host=options.host, port=options.port)
+    except (FoodkdError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _port(given: str) -> int:
+    if not given.isdecimal() or not 0 < int(given) < 65536:
+        raise argparse.ArgumentTypeError(f"'{given}' is no port; give a number from 1 to 65535")
+    return int(given)
 
 
 if __name__ == "__main__":
