@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-TABS = {"compare": ".fk-cards", "iam": ".fk-wipe", "layers": ".fk-stage"}
+TABS = {"compare": ".fk-cards", "iam": ".fk-wipe", "layers": ".fk-stage", "faithfulness": ".fk-curves svg"}
 SIZES = {"": (1280, 800), "-phone": (390, 844)}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]

@@ -263,9 +263,7 @@ def test_imports_run_down_the_road_only() -> None:
             continue
         names = {part_of(n) for node in ast.walk(tree(path)) for n in imported(node) if n.split(".")[0] == "foodkd"}
         homeless = {part, *names} - set(rank) - {"", "__version__"}
-        assert not homeless, (
-            f"{path.name}: {homeless} have no place on the road; give them one in this file"
-        )
+        assert not homeless, f"{path.name}: {homeless} have no place on the road; give them one in this file"
         for other in names - {part, "", "__version__"}:
             if rank[other] > rank[part] or (rank[other] == rank[part] and rank[part] > 0):
                 wrong.append(f"{path.relative_to(ROOT)} imports foodkd.{other}")

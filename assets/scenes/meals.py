@@ -20,8 +20,8 @@ class Meal:
 
 
 MEALS = {
-    "pizza": Meal(savoury.pizza, "A pepperoni pizza with basil leaves on a round wooden board."),
     "donuts": Meal(sweet.donuts, "Four iced donuts with sprinkles on a white plate on a wooden table."),
+    "pizza": Meal(savoury.pizza, "A pepperoni pizza with basil leaves on a round wooden board."),
     "sushi": Meal(
         fresh.sushi, "Four maki rolls and three salmon nigiri on a slate plate, with wasabi and pickled ginger."
     ),

@@ -16,6 +16,7 @@ import gradio as gr
 
 from foodkd.errors import FoodkdError
 from foodkd.explain import METHODS, ActivationMap, compare, find_class
+from foodkd.explain import faithfulness as put_to_the_test
 from foodkd.ui.session import BOTH, UNSURE_BELOW, Desk, Photo, View
 from foodkd.ui.widgets import photo_input
 
@@ -177,6 +178,27 @@ class Endpoints:
         rows = [self._stage(opened, stage, method, target) for stage in range(self.desk.stages)]
         return {"dish": self.desk.pair.classes[target], "method": method, "stages": rows}
 
+    def faithfulness(self, photo: str | None, dish: str = "", baseline: str = "blur") -> dict[str, Any]:
+        """Deletion and insertion curves of both networks' instance activation maps (Petsiuk et al., BMVC 2018).
+
+        Args:
+            photo: an image file.
+            dish: a class name; empty for the teacher's first answer.
+            baseline: what covers a place, "blur" or "grey".
+
+        Returns:
+            {"dish", "teacher", "student": {"fractions": {"deletion", "insertion": share of the area, 0 to 1},
+            "deletion", "insertion": {"probability", "logit": {"values", "area", "random_area", "random_spread",
+            "lead", "random_values"}}, "random_orders", "baseline", "control", ...}}
+        """
+        opened = self._opened(photo)
+        target = self._class(opened, dish)
+        curves: dict[str, Any] = {"dish": self.desk.pair.classes[target]}
+        for name in BOTH:
+            iam = self.desk.answer(opened, name).iam(target)
+            curves[name] = put_to_the_test(self.desk.pair, opened.small, iam, baseline=baseline).to_json()
+        return curves
+
     def _opened(self, photo: str | None) -> Photo:
         if photo is None:
             raise FoodkdError("No photo was given; give an image file.")
@@ -236,11 +258,13 @@ def add(desk: Desk) -> None:
     with gr.Column(visible=False):
         photo = photo_input(label="photo")
         dish, method = gr.Textbox("", label="dish"), gr.Textbox("gradcam", label="method")
+        baseline = gr.Textbox("blur", label="baseline")
         button, result = gr.Button("call"), gr.JSON(label="answer")
     for function, inputs in (
         (functions.compare, [photo]),
         (functions.instance_activation_map, [photo, dish]),
         (functions.layer_maps, [photo, dish, method]),
+        (functions.faithfulness, [photo, dish, baseline]),
     ):
         options: dict[str, Any] = {"api_name": function.__name__, "concurrency_id": "answers", "concurrency_limit": 1}
         button.click(_told(function), inputs, result, **options)

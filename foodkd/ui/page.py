@@ -17,7 +17,7 @@ import gradio as gr
 
 from foodkd.errors import FoodkdError
 from foodkd.nets import Pair
-from foodkd.ui import compare, endpoints, iam, layers
+from foodkd.ui import compare, endpoints, faithfulness, iam, layers
 from foodkd.ui import widgets as w
 from foodkd.ui.session import BOTH, EXAMPLES, METHODS, SCALES, TABS, Desk, View, read_examples
 
@@ -65,11 +65,13 @@ class Parts:
     method: gr.Radio
     stage: gr.Slider
     rows: gr.HTML
+    truth: faithfulness.Tab
 
     @property
     def all(self) -> list[Any]:
         """Every component."""
-        return list(vars(self).values())
+        own = [part for part in vars(self).values() if part is not self.truth]
+        return [*own, *self.truth.all]
 
 
 def build_app(pair: Pair, *, examples: Path = EXAMPLES) -> gr.Blocks:
@@ -97,7 +99,7 @@ def launch(app: gr.Blocks, *, host: str | None = None, port: int | None = None, 
         "server_name": host,
         "server_port": port,
         "theme": theme,
-        "css_paths": STYLE / "style.css",
+        "css_paths": [STYLE / "style.css", STYLE / "faithfulness.css"],
         "head": f'<script>{script}</script><meta name="color-scheme" content="light dark">',
         "ssr_mode": False,
         "max_file_size": "25mb",
@@ -135,6 +137,8 @@ def _lay_out(desk: Desk, view: View) -> Parts:
             alike = _html("", "fk-alike-panel", js=WIPE)
         with gr.Tab("Layer by layer", id="layers"):
             method, stage, rows = _layers_tab(desk, view)
+        with gr.Tab(faithfulness.TITLE, id="faithfulness"):
+            truth = faithfulness.Tab(desk, view)
     return Parts(
         state=state,
         verdict=verdict,
@@ -154,6 +158,7 @@ def _lay_out(desk: Desk, view: View) -> Parts:
         method=method,
         stage=stage,
         rows=rows,
+        truth=truth,
     )
 
 
@@ -260,6 +265,8 @@ def _draw_tab(desk: Desk, parts: Parts, view: View) -> Updates:
             panels[parts.alike] = iam.alike_panel(desk, view)
         elif view.tab == "layers":
             panels[parts.rows] = layers.rows_panel(desk, view)
+        elif view.tab == "faithfulness":
+            panels |= parts.truth.drawn(view)
     return panels | {parts.state: view}
 
 
@@ -300,6 +307,7 @@ def _connect(app: gr.Blocks, desk: Desk, parts: Parts, opening: View) -> None:
     walk = "(view, stage) => { foodkd.stage(stage); return [view, stage]; }"
     on(parts.stage.change, events.stage, [parts.stage], js=walk, trigger_mode="always_last")
     on(parts.tabs.select, events.tab)
+    parts.truth.connect(on, parts.state)
 
 
 class _Events:

@@ -32,7 +32,7 @@ from foodkd.explain import (
 )
 from foodkd.nets import Pair
 
-TABS = ("compare", "iam", "layers")
+TABS = ("compare", "iam", "layers", "faithfulness")
 BOTH = ("teacher", "student")
 SCALES = ("shared", "own")
 METHODS = {name: METHOD_TITLES[name] for name in ("mean", "gradcam", "layercam", "eigencam")}

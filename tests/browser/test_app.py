@@ -189,7 +189,8 @@ def test_a_phone_shows_every_tab_without_sideways_scrolling(visit):
     page = visit(width=390, height=844)
     assert not scrolls_sideways(page)
     expect(page.locator(".fk-card .fk-frame img")).to_have_count(2)
-    for name, shows in (("Where they look", ".fk-wipe"), ("Layer by layer", ".fk-stage")):
+    tabs = {"Where they look": ".fk-wipe", "Layer by layer": ".fk-stage", "Is the map telling the truth?": "svg"}
+    for name, shows in tabs.items():
         tab(page, name, shows)
         assert not scrolls_sideways(page), name
 
@@ -200,3 +201,13 @@ def test_light_and_dark_are_a_touch_apart(visit):
     light = page.evaluate(paper)
     page.get_by_label("Switch between light and dark").click()
     assert page.evaluate(paper) != light
+
+
+def test_a_map_is_put_to_the_test_and_the_baseline_changes_what_comes_out(visit):
+    page = visit()
+    tab(page, "Is the map telling the truth?", ".fk-curves svg")
+    expect(page.locator(".fk-curves figure")).to_have_count(2)
+    expect(page.locator("[data-ask]")).to_have_count(0)
+    before = page.locator(".fk-areas").first.inner_text()
+    page.locator("#fk-baseline").get_by_label("plain grey").check()
+    expect(page.locator(".fk-areas").first).not_to_have_text(before)

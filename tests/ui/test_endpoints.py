@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 
-from foodkd.explain import METHODS, compare
+from foodkd.explain import METHODS, compare, faithfulness
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def client(app_url):
 
 def test_only_the_documented_endpoints_are_open(client):
     described = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(described) == {"/compare", "/instance_activation_map", "/layer_maps"}
+    assert set(described) == {"/compare", "/instance_activation_map", "/layer_maps", "/faithfulness"}
 
 
 def test_compare_gives_the_librarys_answers(client, desk, photos):
@@ -55,6 +55,18 @@ def test_layer_maps_come_for_every_stage(client, desk, photos, method):
         maps = [desk.answer(photo, name).layer(index, method, target) for name in ("teacher", "student")]
         assert np.allclose(row["teacher"]["values"], maps[0].values, atol=1e-4)
         assert row["agreement"]["cosine"] == pytest.approx(compare(*maps).cosine, abs=1e-3)
+
+
+def test_faithfulness_gives_the_librarys_curves(client, desk, photos):
+    answer = client.predict(handle_file(photos[0]), "", "grey", api_name="/faithfulness")
+    photo = desk.photo(photos[0])
+    target = desk.pair.classes.index(answer["dish"])
+    for name in ("teacher", "student"):
+        iam = desk.answer(photo, name).iam(target)
+        expected = faithfulness(desk.pair, photo.small, iam, baseline="grey").to_json()
+        got, wanted = (one["deletion"]["logit"]["values"] for one in (answer[name], expected))
+        assert np.allclose(got, wanted, atol=1e-3)
+        assert answer[name]["baseline"] == "grey"
 
 
 def test_errors_are_one_sentence(client, photos, tmp_path):
