@@ -92,7 +92,8 @@ def at_start(node: ast.AST) -> Iterator[ast.AST]:
 
 def third_party(paths: list[Path]) -> dict[str, Path]:
     """Top-level names of foreign imports -> a file that imports them."""
-    own = {"foodkd", "tests", "app", "benchmarks", "docs", *sys.stdlib_module_names}
+    beside = {path.stem for path in python_files("tests")}  # helpers that tests import from their own folder
+    own = {"foodkd", "tests", "app", "benchmarks", "docs", *beside, *sys.stdlib_module_names}
     names = {name.split(".")[0]: path for path in paths for node in ast.walk(tree(path)) for name in imported(node)}
     return {name: path for name, path in names.items() if name not in own}
 

@@ -260,6 +260,7 @@ def _write(state: dict[str, Tensor], path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file(state, path)
+    path.chmod(0o644)  # safetensors leaves it readable to its writer alone; a checkpoint is shared
 
 
 def _bytes(state: dict[str, Tensor]) -> int:
