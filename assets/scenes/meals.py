@@ -30,7 +30,7 @@ MEALS = {
         savoury.hamburger, "A cheeseburger with lettuce and tomato in a sesame bun, with fries behind it."
     ),
     "caprese_salad": Meal(fresh.caprese_salad, "Slices of tomato and mozzarella laid in a ring with basil leaves."),
-    "french_fries": Meal(savoury.french_fries, "A bowl heaped with french fries on a dark wooden table."),
+    "french_fries": Meal(savoury.french_fries, "A bowl of french fries and a cup of ketchup on a dark wooden table."),
     "miso_soup": Meal(fresh.miso_soup, "A black bowl of miso soup with tofu cubes, seaweed and spring onion."),
     "macarons": Meal(sweet.macarons, "A heap of pink, green, cream, violet and brown macarons on a grey plate."),
     "spaghetti_bolognese": Meal(
