@@ -15,6 +15,7 @@ def wobble(points: Points, amount: float, cycles: float = 0.5, seed: float = 0.0
     if not amount:
         return points
     flat = points.reshape(-1, 3)
+    noise.seed_set(1)  # Blender seeds its noise by the clock otherwise
     start = Vector((seed * 7.3, seed * 3.1, seed * 5.7))
     moves = np.array([noise.noise_vector(Vector(p) * cycles + start) for p in flat])
     return (flat + amount * moves).reshape(points.shape)
