@@ -146,11 +146,12 @@ def content_key(listing: Listing, resolution: int) -> str:
 
 def read_small(listing: Listing, row: int, resolution: int) -> np.ndarray:
     """One photo of a listing: opened, cropped to its box, reduced: uint8 (R, R, 3)."""
-    photo = open_photo(listing.paths[row])
-    box = listing.box(row)
+    preprocessing, box = Preprocessing(resolution=resolution), listing.box(row)
+    # A box is in pixels of the whole photo, and what it holds may be a small part of it.
+    photo = open_photo(listing.paths[row], shorter=preprocessing.enough if box is None else None)
     if box is not None:
         photo = photo.crop(_within(box, photo.size))
-    return Preprocessing(resolution=resolution).small(photo)
+    return preprocessing.small(photo)
 
 
 def _within(box: Box, size: tuple[int, int]) -> Box:

@@ -1,6 +1,7 @@
 """What happens between a photo and a network, written down once: it belongs to the checkpoint.
 
 photo -> centre square -> antialiased reduction to `resolution` -> uint8 (R, R, 3)      `small`
+(of a large JPEG, the decoder's own half, quarter or eighth with `enough` pixels will do)
 uint8 (B, R, R, 3) -> values in 0..1 -> (x - mean) / std -> bilinear to the network's input side      `tensor`
 
 Training, evaluation, app, ONNX and browser read the same description (`model_dump` / `model_validate`).
@@ -44,6 +45,15 @@ class Preprocessing(BaseModel):
         if min(std) <= 0:
             raise ValueError(f"std must be above 0 in every channel, not {std}")
         return std
+
+    @property
+    def enough(self) -> int:
+        """Pixels of a photo's shorter side that are enough, for `open_photo(..., shorter=...)`.
+
+        8 times the resolution, so that no value of `small` differs by more than 2 of 255 from the whole photo's
+        (tested), and at least 640, so that the same photo can be shown.
+        """
+        return max(8 * self.resolution, 640)
 
     def crop_box(self, width: int, height: int) -> tuple[int, int, int, int]:
         """(left, upper, right, lower) of the centre square on a photo of that size, in pixels."""

@@ -97,7 +97,8 @@ def _take_out_of_inception(block: InceptionD) -> None:
 def recalibrate(network: nn.Module, batches: Iterator[Tensor]) -> None:
     """Measure every batch norm's statistics anew over batches (B, 3, S, S): after a stride is taken out they differ.
 
-    Modes and momenta are as before afterwards, also after an error; only the running statistics change.
+    Those of frozen stages stay. Modes and momenta are as before afterwards, also after an error; only the running
+    statistics change.
 
     Raises:
         FoodkdError: there is no batch at all; the statistics stay as they were.
@@ -106,7 +107,8 @@ def recalibrate(network: nn.Module, batches: Iterator[Tensor]) -> None:
     first = next(batches, None)
     if first is None:
         raise FoodkdError("Batch norm can't be recalibrated on no photos; give one batch or more.")
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    still = set(getattr(network, "frozen", ()))
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m not in still]
     kept = [(norm, norm.training, norm.momentum) for norm in norms]
     try:
         for norm in norms:

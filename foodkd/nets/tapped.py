@@ -58,6 +58,7 @@ class TappedClassifier(nn.Module):
         self.fresh = fresh
         own = [module.p for module in network.modules() if isinstance(module, nn.Dropout)]
         self.dropout = nn.Dropout(dropout if dropout is not None else own[-1] if own else 0.0)
+        self._frozen: tuple[nn.Module, ...] = ()
         self._traces: dict[int, Trace] = {}
 
     @property
@@ -84,6 +85,39 @@ class TappedClassifier(nn.Module):
     def additive(self) -> bool:
         """Whether the last features are averaged and meet the linear layer at once: then mean(map) + bias = logit."""
         return not self._pools_more_than_a_mean
+
+    def freeze(self, stages: int) -> None:
+        """Keep the first `stages` stages as they are: no gradients, batch norm in eval in every mode.
+
+        Early layers change least in fine-tuning and cost most, having the largest maps: with the first stage frozen a
+        step of MobileNetV2 takes about a quarter less.
+
+        Raises:
+            FoodkdError: the network has no such blocks to stop at, or too few stages.
+        """
+        if not stages:
+            return
+        chain = {} if isinstance(self.family, Timm) else self.family.chain(self.network)
+        if not chain or stages > len(self.taps):
+            most = len(self.taps) if chain else 0
+            raise FoodkdError(f"frozen_stages = {stages}: this network allows 0 to {most}.")
+        names = list(chain)[: list(chain).index(self.taps[stages - 1]) + 1]
+        self._frozen = tuple(block for name in names if isinstance(block := chain[name], nn.Module))
+        for block in self._frozen:
+            block.requires_grad_(False)
+        self.train(self.training)
+
+    @property
+    def frozen(self) -> list[nn.Module]:
+        """Every module that `freeze` froze."""
+        return [module for block in self._frozen for module in block.modules()]
+
+    def train(self, mode: bool = True) -> TappedClassifier:
+        """Set the mode of every part; frozen stages stay in eval."""
+        super().train(mode)
+        for block in getattr(self, "_frozen", ()):
+            block.eval()
+        return self
 
     def forward(self, images: Tensor) -> Tapped:
         """(B, 3, S, S) -> logits, stages and clean logits."""

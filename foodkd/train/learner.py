@@ -33,6 +33,8 @@ class Learner:
         fresh = {f"network.{key}" for key in network.fresh} if started else set()
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for key, parameter in network.named_parameters():
+            if not parameter.requires_grad:  # a frozen stage
+                continue
             groups.setdefault((key in fresh, parameter.ndim > 1), []).append(parameter)
         for parameter in _belonging(name, distiller):
             groups.setdefault((started, parameter.ndim > 1), []).append(parameter)

@@ -109,6 +109,8 @@ class Trainer:
         ):  # a size that a network refuses is refused now, not when half of the training is done
             for network, size in zip((teacher, student), self._sizes(progress), strict=True):
                 network.geometry(size)
+        teacher.freeze(recipe.teacher_learning.frozen_stages)
+        student.freeze(recipe.student_learning.frozen_stages)
         sizes = (recipe.teacher.size, recipe.student.size)
         precision = (recipe.teacher_learning.precision, recipe.student_learning.precision)
         torch.manual_seed(_key(recipe.seed, "auxiliary"))

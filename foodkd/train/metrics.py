@@ -129,13 +129,20 @@ def evaluate_pair(
         and "student-alone" where there is one. Rates are in 0..1; "agreement" is how often teacher and student answer
         the same.
     """
+    return judge(pair, predict_pair(pair, photos, batch_size=batch_size, progress=progress), labels_for(pair, photos))
+
+
+def predict_pair(
+    pair: Pair, photos: Photos, *, batch_size: int = 64, progress: Callable[[str, int], object] | None = None
+) -> dict[str, Tensor]:
+    """Logits (N, K) float32 of every network of a pair; `progress` is told the network and the photos done."""
     logits = {}
     for name, network in pair.networks.items():
         told = None if progress is None else (lambda done, name=name: progress(name, done))
         logits[name] = predict(
             network, photos, pair.preprocessing, pair.sizes[name], batch_size=batch_size, progress=told
         )
-    return judge(pair, logits, labels_for(pair, photos))
+    return logits
 
 
 def judge(pair: Pair, logits: Mapping[str, Tensor], labels: Tensor) -> dict[str, Any]:

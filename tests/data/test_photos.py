@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from foodkd.data import PhotoError, open_photo
+from foodkd.data import PhotoError, Preprocessing, open_photo
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -204,6 +204,78 @@ def test_a_large_jpeg_is_reduced_while_decoding() -> None:
         open_photo(saved(big, "JPEG"), max_pixels=1000)
     with pytest.raises(PhotoError, match="million pixels"):
         open_photo(saved(big, "JPEG", progressive=True), max_pixels=20_000)
+
+
+def phone_photos() -> dict[str, Image.Image]:
+    """2600 x 2000: soft colours, hard edges, noise in every pixel, rings too fine for any reduced picture."""
+    random = np.random.default_rng(3)
+    coarse = random.integers(0, 256, (15, 20, 3), dtype=np.uint8)
+    y, x = np.mgrid[-1000:1000, -1300:1300]
+    rings = (127.5 + 127.5 * np.cos((x**2 + y**2) / 1500)).astype(np.uint8)
+    return {
+        "soft": Image.fromarray(coarse).resize((2600, 2000), Image.Resampling.BICUBIC),
+        "edges": Image.fromarray(coarse).resize((2600, 2000), Image.Resampling.NEAREST),
+        "noise": Image.fromarray(random.integers(0, 256, (2000, 2600, 3), dtype=np.uint8)),
+        "rings": Image.fromarray(rings).convert("RGB"),
+    }
+
+
+def test_a_photo_reduced_while_decoding_looks_the_same_to_the_networks() -> None:
+    preprocessing = Preprocessing(resolution=64)
+    for name, picture in phone_photos().items():
+        content = saved(picture, "JPEG", quality=90)
+        whole, part = open_photo(content), open_photo(content, shorter=preprocessing.enough)
+        assert whole.size == (2600, 2000) and part.size == (1300, 1000)
+        apart = np.abs(preprocessing.small(whole).astype(int) - preprocessing.small(part))
+        assert apart.max() <= 2 and apart.mean() < 0.5, name
+
+
+@pytest.mark.parametrize(
+    ("size", "shorter", "opened"),
+    [
+        ((400, 300), 75, (100, 75)),
+        ((403, 301), 75, (101, 76)),
+        ((400, 300), 76, (200, 150)),
+        ((300, 400), 20, (38, 50)),  # an eighth is the least
+        ((400, 300), 151, (400, 300)),
+        ((400, 300), 1000, (400, 300)),  # never enlarged
+    ],
+)
+def test_the_shorter_side_keeps_as_many_pixels_as_are_asked_for(
+    size: tuple[int, int], shorter: int, opened: tuple[int, int]
+) -> None:
+    picture = Image.new("RGB", size, (200, 100, 50))
+    assert open_photo(saved(picture, "JPEG"), shorter=shorter).size == opened
+    assert open_photo(saved(picture, "PNG"), shorter=shorter).size == size
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_reduced_while_decoding_stands_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = saved(two_halves().resize((400, 200)), "JPEG", exif=exif, quality=95)
+    whole, part = open_photo(content), open_photo(content, shorter=50)
+    assert part.size == (whole.width // 4, whole.height // 4)
+    assert np.abs(np.asarray(part).astype(int) - np.asarray(whole.resize(part.size, Image.Resampling.BOX))).max() < 40
+    assert not part.getexif() and not part.info
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_odd_jpegs_are_reduced_with_their_colours(mode: str, progressive: bool) -> None:
+    picture = two_halves(mode).resize((400, 200))
+    content = saved(picture, "JPEG", quality=95, progressive=progressive)
+    part = np.asarray(open_photo(content, shorter=50)).astype(int)
+    whole = np.asarray(open_photo(content)).astype(int)
+    assert part.shape == (50, 100, 3)
+    assert np.abs(part[25, 10] - whole[100, 40]).max() < 5 and np.abs(part[25, 90] - whole[100, 360]).max() < 5
+
+
+def test_a_damaged_photo_reduced_while_decoding_gets_one_sentence() -> None:
+    content = saved(phone_photos()["soft"], "JPEG")
+    with pytest.raises(PhotoError) as error:
+        open_photo(content[: len(content) // 2], shorter=640)
+    assert_one_sentence(error)
 
 
 @pytest.mark.parametrize(
