@@ -7,6 +7,8 @@ other, the pair of hues that every common colour deficiency keeps apart.
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 
@@ -34,12 +36,19 @@ _TO_RGB = np.array(
 )
 
 
+@functools.cache
 def colour_table(name: str) -> np.ndarray:
-    """A colour map as (256, 3) uint8 RGB, from its low to its high end.
+    """A colour map as (256, 3) uint8 RGB, read-only, from its low to its high end.
 
     Raises:
         FoodkdError: unknown name.
     """
+    table = _table(name)
+    table.setflags(write=False)
+    return table
+
+
+def _table(name: str) -> np.ndarray:
     if name in SEQUENTIAL:
         code = getattr(cv2, f"COLORMAP_{name.upper()}")
         table: np.ndarray = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], code)[:, 0, ::-1]

@@ -1,9 +1,14 @@
-"""One photo explained on disk: the pictures, the arrays and a manifest that says what each of them is."""
+"""One photo explained on disk: the pictures, the arrays, a manifest that says what each of them is, and a report.
+
+What is written is a `Subject`: the command line makes one from a file, the app from what a visitor looks at.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from hashlib import sha256 as digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +16,21 @@ import numpy as np
 from PIL import Image
 
 from foodkd import __version__
-from foodkd.data import open_photo
 from foodkd.errors import FoodkdError
 from foodkd.explain import render
-from foodkd.explain.compare import MapComparison, Measures, compare, shipped_agreement
+from foodkd.explain.compare import Agreement, MapComparison, compare
+from foodkd.explain.faithfulness import KINDS, Covered, Faithfulness
+from foodkd.explain.figures import answers_tile, curves_picture
 from foodkd.explain.maps import METHOD_TITLES, ActivationMap, Explanation
-from foodkd.explain.names import find_class, readable
-from foodkd.files import sha256, whole_folder
+from foodkd.explain.names import readable
+from foodkd.explain.report import report_html
+from foodkd.explain.subject import NETWORKS, Drawing, Subject, versions, weights_hashes
+from foodkd.files import whole_folder
 
 if TYPE_CHECKING:
     from foodkd.nets import Pair
 
-FORMAT = 1
-NETWORKS = ("teacher", "student")
+FORMAT = 2
 LAYER_METHODS = ("mean", "gradcam", "layercam", "eigencam")
 
 
@@ -36,7 +43,7 @@ def write_explanation(
     methods: tuple[str, ...] = LAYER_METHODS,
     side: int = render.PICTURE_SIDE,
 ) -> Path:
-    """Explain a photo in both networks: PNGs, arrays (.npy) and manifest.json, whole or not at all.
+    """Explain a photo in both networks: PNGs, arrays (.npy), manifest.json and report.html, whole or not at all.
 
     Instance activation maps are drawn on one shared scale (both are in logits), layer maps each on its own (two
     networks' activations have no common unit); picture and manifest say which.
@@ -55,87 +62,138 @@ def write_explanation(
     Raises:
         FoodkdError: no readable photo, no such class, or the folder is not empty.
     """
-    photo_path, out = Path(photo_path), Path(out)
+    out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FoodkdError(f"{out} exists and is not empty; name another folder, or remove it first.")
-    wanted = find_class(pair.classes, class_name) if class_name is not None else None
-    photo = open_photo(photo_path)
-    small = pair.preprocessing.small(photo)
-    both = [Explanation.of(pair, name, small) for name in NETWORKS]
-    label = wanted if wanted is not None else both[0].top(1)[0][0]
+    subject = Subject.of(pair, Path(photo_path), class_name)
     with whole_folder(out) as folder:
-        square = render.canvas(np.asarray(pair.preprocessing.square(photo)), side)
-        writer = _Writer(folder, square)
-        writer.picture("photo.png", square)
-        writer.picture("seen.png", render.seen(small, side=side))
-        _write_iams(writer, pair, both, label)
-        _write_layers(writer, pair, both, label, methods)
-        manifest = _head(pair, photo_path, photo.size, both, label) | {
-            "comparisons": writer.comparisons,
-            "maps": writer.rows,
-        }
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        writer = Writer(folder, subject, Drawing(side=side))
+        writer.iams()
+        for method in methods:
+            writer.layers(method)
+        writer.manifest()
+        (folder / "report.html").write_text(report_html(subject), "utf-8")
     return out
 
 
-class _Writer:
-    """Writes maps, pictures and comparisons into one folder and keeps a row of each for the manifest."""
+class Writer:
+    """Writes one subject's maps, pictures and comparisons into a folder and keeps a row of each for the manifest.
 
-    def __init__(self, folder: Path, photo: np.ndarray) -> None:
-        self.folder = folder
-        self.photo = photo
+    Args:
+        folder: an existing one.
+        subject: what is written about.
+        drawing: how maps are drawn.
+    """
+
+    def __init__(self, folder: Path, subject: Subject, drawing: Drawing) -> None:
+        """Write the photo, and what the networks see of it."""
+        self.folder, self.subject, self.drawing = folder, subject, drawing
+        self.photo = render.canvas(subject.square, drawing.side)
         self.rows: list[dict[str, Any]] = []
         self.comparisons: list[dict[str, Any]] = []
+        self.more: dict[str, Any] = {}  # what only some folders hold
+        self.picture("photo.png", self.photo)
+        self.picture("seen.png", render.seen(subject.small, side=drawing.side))
 
     def picture(self, name: str, picture: np.ndarray) -> None:
+        """Save one picture, uint8 (h, w, 3)."""
         Image.fromarray(picture).save(self.folder / name, compress_level=4)
 
-    def map(self, stem: str, one: ActivationMap, scale: render.Scale) -> np.ndarray:
-        """Array, picture and row of one map; returns the captioned tile."""
-        np.save(self.folder / f"{stem}.npy", one.values)
-        picture = render.overlay(self.photo, one, scale=scale, side=len(self.photo))
-        tile = render.captioned(picture, one.title, _note(one), scale=scale)
-        self.picture(f"{stem}.png", tile)
-        self.rows.append(_row(stem, one, scale))
-        return tile
+    def answers(self) -> None:
+        """The instance activation map of every network over its first answers."""
+        tiles = []
+        maps = self._maps("iam", self.subject.iams, "compare.png")
+        for explanation, tile in zip(self.subject.explanations, maps, strict=True):
+            top = [(readable(self.subject.pair.classes[index]), chance) for index, chance in explanation.top(5)]
+            bars = answers_tile(top, explanation.name, width=tile.shape[1])
+            tiles.append(np.concatenate([tile, bars]))
+        plain = render.captioned(self.photo, "the photo", self.subject.name)
+        self._sheet("compare.png", [plain, *tiles], f"Evidence for {self.subject.dish}", columns=len(tiles) + 1)
 
-    def comparison(self, stem: str, compared: MapComparison, method: str, baseline: Measures | None) -> np.ndarray:
-        """Picture and row of one comparison; returns the captioned tile."""
+    def iams(self) -> None:
+        """The instance activation maps of teacher and student, and their difference."""
+        both = self.subject.iams[: len(NETWORKS)]
+        tiles = self._maps("iam", both, "iam.png")
+        tiles.append(self._comparison("iam", both, "cam", "iam.png"))
+        self._sheet("iam.png", tiles, f"Instance activation maps: {self.subject.dish}")
+
+    def layers(self, method: str) -> None:
+        """One method's maps of every stage, early to late."""
+        tiles = []
+        for stage in range(self.subject.stages):
+            stem, both = f"stage{stage + 1}_{method}", self.subject.layers(stage, method)
+            tiles += self._maps(stem, both, f"{method}.png")
+            tiles.append(self._comparison(stem, both, method, f"{method}.png"))
+        self._sheet(f"{method}.png", tiles, f"{METHOD_TITLES[method]}, stage by stage: {self.subject.dish}")
+
+    def faithfulness(self, results: Sequence[Faithfulness], unit: str = "probability") -> None:
+        """Deletion and insertion curves as they were measured, and the order of the places."""
+        title = f"Is the map telling the truth? {self.subject.dish} ({self.subject.name})"
+        self.picture("curves.png", curves_picture(results, unit=unit, title=title))
+        for result in results:
+            numbers, name = result.to_json(), f"curves_{result.network}.npz"
+            arrays: dict[str, Any] = {"order": result.order}
+            for kind in KINDS:
+                arrays |= {f"{kind}_{key}": values for key, values in _columns(result, kind).items()}
+            np.savez_compressed(self.folder / name, **arrays)
+            self.more.setdefault("curves", []).append({"file": name, "picture": "curves.png", **numbers})
+
+    def covered(self, covered: Covered) -> None:
+        """A photo with parts covered by hand, where, and what the networks say to it."""
+        self.picture("covered.png", render.seen(covered.small, side=self.drawing.side))
+        np.save(self.folder / "covered.npy", covered.mask)
+        answers = {name: _answers(self.subject, one) for name, one in covered.answers.items()}
+        about = {"file": "covered.npy", "picture": "covered.png", "baseline": covered.baseline, "share": covered.share}
+        self.more["covered"] = {**about, "networks": answers}
+
+    def manifest(self) -> None:
+        """manifest.json: what was done with which weights, and what each file holds."""
+        body = _head(self.subject) | self.more | {"comparisons": self.comparisons, "maps": self.rows}
+        text = json.dumps(body, indent=1, ensure_ascii=False)
+        (self.folder / "manifest.json").write_text(text + "\n", "utf-8")
+
+    def _maps(self, stem: str, maps: Sequence[ActivationMap], sheet: str) -> list[np.ndarray]:
+        """Array, picture and row of maps drawn side by side on a sheet; returns the captioned tiles."""
+        tiles = []
+        for one in maps:
+            name, scale = f"{stem}_{one.network}", self.drawing.scale(one, maps)
+            np.save(self.folder / f"{name}.npy", one.values)
+            picture = render.overlay(self.photo, one, scale=scale, side=len(self.photo))
+            tiles.append(render.captioned(picture, one.title, _note(one), scale=scale))
+            self.rows.append(_row(f"{name}.npy", self._single(name, tiles[-1], sheet), one, scale))
+        return tiles
+
+    def _single(self, name: str, tile: np.ndarray, sheet: str) -> str:
+        """Save a map's own picture if that is wanted; returns the file that shows it."""
+        if self.drawing.singles:
+            self.picture(f"{name}.png", tile)
+        return f"{name}.png" if self.drawing.singles else sheet
+
+    def _comparison(self, stem: str, maps: Sequence[ActivationMap], method: str, sheet: str) -> np.ndarray:
+        """Array, picture and row of student minus teacher: each is strong in its own colour."""
+        teacher, student = maps
+        compared = compare(student, teacher)
         scale = render.difference_scale(compared)
         picture = render.difference(self.photo, compared, scale=scale, side=len(self.photo))
         note = f"cosine {compared.cosine:.2f}, centred {compared.cosine_centred:.2f}, overlap {compared.overlap:.2f}"
-        tile = render.captioned(picture, "teacher minus student", note, scale=scale)
-        self.picture(f"{stem}_difference.png", tile)
-        np.save(self.folder / f"{stem}_difference.npy", compared.difference.astype(np.float32))
-        self.comparisons.append(_comparison_row(stem, compared, method, baseline))
+        tile = render.captioned(picture, "student minus teacher", note, scale=scale)
+        name = f"{stem}_difference"
+        np.save(self.folder / f"{name}.npy", compared.difference.astype(np.float32))
+        files = {"file": f"{name}.npy", "picture": self._single(name, tile, sheet)}
+        about = {**files, "kind": teacher.kind, "method": method}
+        self.comparisons.append(about | _comparison_row(compared, self.subject.unrelated(teacher)))
         return tile
 
-
-def _write_iams(writer: _Writer, pair: Pair, both: list[Explanation], label: int) -> None:
-    maps = [explanation.iam(label) for explanation in both]
-    scale = render.shared_scale(maps)
-    tiles = [writer.map(f"iam_{one.network}", one, scale) for one in maps]
-    tiles.append(writer.comparison("iam", compare(*maps), "cam", _baseline(pair, maps[0])))
-    title = f"Instance activation maps: {readable(pair.classes[label])}"
-    writer.picture("iam.png", render.sheet(tiles, columns=3, title=title))
+    def _sheet(self, name: str, tiles: Sequence[np.ndarray], title: str, *, columns: int = 3) -> None:
+        told = f"{title} ({self.subject.name})"
+        self.picture(name, render.sheet(tiles, columns=columns, title=told))
 
 
-def _write_layers(writer: _Writer, pair: Pair, both: list[Explanation], label: int, methods: tuple[str, ...]) -> None:
-    stages = range(min(len(explanation.stages) for explanation in both))
-    for method in methods:
-        tiles = []
-        for stage in stages:
-            stem = f"stage{stage + 1}_{method}"
-            maps = [explanation.layer(stage, method, label) for explanation in both]
-            tiles += [writer.map(f"{stem}_{one.network}", one, render.own_scale(one)) for one in maps]
-            tiles.append(writer.comparison(stem, compare(*maps), method, _baseline(pair, maps[0])))
-        title = f"{METHOD_TITLES[method]}, stage by stage: {readable(pair.classes[label])}"
-        writer.picture(f"{method}.png", render.sheet(tiles, columns=3, title=title))
-
-
-def _baseline(pair: Pair, one: ActivationMap) -> Measures | None:
-    shipped = shipped_agreement(pair, one)
-    return shipped.mismatched if shipped else None
+def _columns(result: Faithfulness, kind: str) -> dict[str, np.ndarray]:
+    """One kind of curve as arrays (n,)."""
+    own, chance = result.curve(kind), result.random_mean(kind)
+    columns = {"fractions": own.fractions, "probabilities": own.probabilities, "logits": own.logits}
+    return columns | {"random_probabilities": chance.probabilities, "random_logits": chance.logits}
 
 
 def _note(one: ActivationMap) -> str:
@@ -143,11 +201,11 @@ def _note(one: ActivationMap) -> str:
     return f"{grid}; mean + bias = logit {one.values.mean() + one.bias:.2f}" if one.additive else grid
 
 
-def _row(stem: str, one: ActivationMap, scale: render.Scale) -> dict[str, Any]:
+def _row(file: str, picture: str, one: ActivationMap, scale: render.Scale) -> dict[str, Any]:
     rows, columns = one.positions
     return {
-        "file": f"{stem}.npy",
-        "picture": f"{stem}.png",
+        "file": file,
+        "picture": picture,
         "network": one.network,
         "kind": one.kind,
         "stage": one.stage,
@@ -170,49 +228,37 @@ def _row(stem: str, one: ActivationMap, scale: render.Scale) -> dict[str, Any]:
     }
 
 
-def _comparison_row(stem: str, compared: MapComparison, method: str, baseline: Measures | None) -> dict[str, Any]:
-    measures = {name: getattr(compared, name) for name in Measures.__dataclass_fields__}
+def _comparison_row(compared: MapComparison, unrelated: Agreement | None) -> dict[str, Any]:
+    names = ("cosine", "cosine_centred", "overlap", "centre_distance")
     return {
-        "file": f"{stem}_difference.npy",
-        "picture": f"{stem}_difference.png",
-        "kind": "iam" if stem == "iam" else "layer",
-        "method": method,
         "networks": list(compared.names),
         "side": compared.side,
-        **measures,
-        "mismatched": asdict(baseline) if baseline else None,
+        **{name: getattr(compared, name) for name in names},
+        "mismatched": asdict(unrelated.mismatched) if unrelated else None,
     }
 
 
-def _head(pair: Pair, path: Path, size: tuple[int, int], both: list[Explanation], label: int) -> dict[str, Any]:
+def _head(subject: Subject) -> dict[str, Any]:
+    pair, label = subject.pair, subject.class_index
     return {
         "format": FORMAT,
         "foodkd": __version__,
-        "checkpoint": {"name": pair.name, "hashes": _hashes(pair)},
+        "versions": versions(),
+        "checkpoint": {"name": pair.name, "hashes": weights_hashes(pair)},
         "preprocessing": pair.preprocessing.model_dump(mode="json"),
-        "photo": {
-            "name": path.name,
-            "sha256": sha256(path),
-            "width": size[0],
-            "height": size[1],
-            "crop": list(pair.preprocessing.crop_box(*size)),
-        },
+        "photo": {"name": subject.name, "seen_sha256": digest(subject.small.tobytes()).hexdigest(), **subject.facts},
         "class": pair.classes[label],
         "class_index": label,
-        "networks": {explanation.name: _answers(pair, explanation, label) for explanation in both},
-        "units": "Rows and columns are centres of cells as fractions of the photo's centre square, from top and left.",
+        "networks": {explanation.name: _answers(subject, explanation) for explanation in subject.explanations},
+        "units": "Rows and columns are centres of cells as fractions of the photo's centre square, from top and left; "
+        "the crop is left, upper, right and lower edge of that square as fractions of the photo.",
     }
 
 
-def _answers(pair: Pair, explanation: Explanation, label: int) -> dict[str, Any]:
-    top = [{"class": pair.classes[index], "probability": chance} for index, chance in explanation.top(5)]
-    logit = float(explanation.logits[label])
+def _answers(subject: Subject, explanation: Explanation) -> dict[str, Any]:
+    top = [{"class": subject.pair.classes[index], "probability": chance} for index, chance in explanation.top(5)]
+    logit = float(explanation.logits[subject.class_index])
     return {"size": explanation.size, "temperature": explanation.temperature, "top": top, "logit": logit}
 
 
-def _hashes(pair: Pair) -> dict[str, str]:
-    described = pair.info.get("networks", {})
-    return {name: row["sha256"] for name, row in described.items() if "sha256" in row}
-
-
-__all__ = ["write_explanation"]
+__all__ = ["Writer", "write_explanation"]

@@ -11,12 +11,16 @@ Example:
 
 from __future__ import annotations
 
+import functools
+import io
 import math
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from foodkd.errors import FoodkdError
 from foodkd.explain.colours import colour_table
@@ -250,6 +254,17 @@ def number(value: float) -> str:
     return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
+def data_uri(picture: Image.Image | np.ndarray, *, exact: bool = False) -> str:
+    """The picture inside a URL, so that it needs no file: JPEG, or PNG where each pixel counts."""
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    buffer = io.BytesIO()
+    if exact:
+        image.save(buffer, "PNG")
+    else:
+        image.convert("RGB").save(buffer, "JPEG", quality=88, subsampling=0)
+    return f"data:image/{'png' if exact else 'jpeg'};base64,{b64encode(buffer.getvalue()).decode('ascii')}"
+
+
 def _row(tiles: Sequence[np.ndarray], columns: int, width: int, gap: int) -> np.ndarray:
     height = max(tile.shape[0] for tile in tiles)
     row = np.full((height + gap, gap + columns * (width + gap), 3), _PAPER, np.uint8)
@@ -261,22 +276,38 @@ def _row(tiles: Sequence[np.ndarray], columns: int, width: int, gap: int) -> np.
 
 def _placed(values: np.ndarray, start: float, step: float, size: int, side: int, form: str) -> np.ndarray:
     """Cells to pixels, in image coordinates; a cubic's overshoot never leaves the range of the values."""
-    down, across = (axis_weights(count, start, step, size, side, form=form) for count in values.shape)
-    placed = down.astype(np.float32) @ values.astype(np.float32) @ across.T.astype(np.float32)
+    down, across = (_weights(count, start, step, size, side, form) for count in values.shape)
+    placed = down @ values.astype(np.float32) @ across.T
     return np.clip(placed, values.min(), values.max())
+
+
+@functools.lru_cache(maxsize=64)
+def _weights(count: int, start: float, step: float, size: int, side: int, form: str) -> np.ndarray:
+    """`axis_weights`, remembered: every map of a stage lies alike."""
+    return axis_weights(count, start, step, size, side, form=form).astype(np.float32)
 
 
 def _blend(picture: np.ndarray, values: np.ndarray, scale: Scale, colormap: str | None, opacity: float) -> np.ndarray:
     if not 0 <= opacity <= 1:
         raise FoodkdError(f"The opacity must be from 0 to 1, not {opacity}.")
-    fraction = scale.fraction(values).astype(np.float32)
-    strength = np.abs(2 * fraction - 1) if scale.diverging else fraction
-    colours = colour_table(colormap or scale.colormap)[_steps(fraction)].astype(np.float32)
-    grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32)
-    muted = 0.15 * picture.astype(np.float32) + 0.85 * grey
-    base = picture + (muted - picture) * min(1.0, 1.4 * opacity)
-    cover = (opacity * (0.3 + 0.7 * _eased(strength)))[..., None]
-    return np.asarray((base + (colours - base) * cover).round().clip(0, 255), np.uint8)
+    tint, stays = _covers(colormap or scale.colormap, scale.diverging, opacity)
+    steps = cv2.cvtColor(_steps(scale.fraction(values)), cv2.COLOR_GRAY2RGB)
+    grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    muting = 0.85 * min(1.0, 1.4 * opacity)
+    muted = cv2.addWeighted(picture, 1 - muting, grey, muting, 0, dtype=cv2.CV_32F)
+    left = cv2.multiply(muted, cv2.LUT(steps, stays))
+    return np.asarray(cv2.add(left, cv2.LUT(steps, tint), dtype=cv2.CV_8U))
+
+
+@functools.lru_cache(maxsize=16)
+def _covers(colormap: str, diverging: bool, opacity: float) -> tuple[np.ndarray, np.ndarray]:
+    """For each of a colour map's 256 steps, what it adds to a pixel and how much of the pixel stays: (256, 1, 3)."""
+    fraction = np.linspace(0, 1, 256, dtype=np.float32)
+    strength = np.abs(2 * fraction - 1) if diverging else fraction
+    cover = (opacity * (0.3 + 0.7 * _eased(strength)))[:, None]
+    tint = colour_table(colormap).astype(np.float32) * cover
+    stays = np.broadcast_to(1 - cover, tint.shape).astype(np.float32)
+    return tint[:, None], stays[:, None]
 
 
 def _eased(strength: np.ndarray) -> np.ndarray:
@@ -328,6 +359,7 @@ __all__ = [
     "canvas",
     "captioned",
     "colour_bar",
+    "data_uri",
     "difference",
     "difference_scale",
     "heatmap",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 from PIL import Image
 
 from foodkd.errors import FoodkdError
-from foodkd.explain import Explanation, export, find_class, write_explanation
+from foodkd.explain import Explanation, cover_up, export, faithfulness, find_class, write_explanation
 from foodkd.nets import Pair
 
 
@@ -49,7 +52,7 @@ def test_every_row_matches_its_array(written: Path, manifest: dict[str, Any]) ->
         assert Image.open(written / row["picture"]).width == 160
         assert row["class"] == (None if row["method"] == "mean" else "spring_rolls")
     files = {row[key] for row in (*rows, *manifest["comparisons"]) for key in ("file", "picture")}
-    sheets = {"iam.png", "mean.png", "gradcam.png", "photo.png", "seen.png", "manifest.json"}
+    sheets = {"iam.png", "mean.png", "gradcam.png", "photo.png", "seen.png", "manifest.json", "report.html"}
     assert {path.name for path in written.iterdir()} == files | sheets
 
 
@@ -74,9 +77,12 @@ def test_iams_share_a_scale_and_layers_have_their_own(manifest: dict[str, Any]) 
 
 def test_the_manifest_says_what_was_done(manifest: dict[str, Any], photo: Path, written: Path) -> None:
     assert manifest["class"] == "spring_rolls" and manifest["photo"]["name"] == "lunch.png"
-    assert manifest["photo"]["crop"] == [10, 0, 80, 70] and len(manifest["photo"]["sha256"]) == 64
+    assert manifest["photo"]["crop"] == pytest.approx([10 / 90, 0, 80 / 90, 1])
+    assert manifest["photo"]["sha256"] == hashlib.sha256(photo.read_bytes()).hexdigest()
+    assert manifest["versions"]["numpy"] == np.__version__ and manifest["format"] == export.FORMAT
     assert manifest["preprocessing"]["resolution"] == 48
-    assert str(photo.parent) not in (written / "manifest.json").read_text("utf-8")  # no path of this machine
+    for name in ("manifest.json", "report.html"):
+        assert str(photo.parent) not in (written / name).read_text("utf-8")  # no path of this machine
     for name in ("teacher", "student"):
         answer = manifest["networks"][name]
         row = next(row for row in manifest["maps"] if row["kind"] == "iam" and row["network"] == name)
@@ -84,6 +90,55 @@ def test_the_manifest_says_what_was_done(manifest: dict[str, Any], photo: Path, 
         assert len(answer["top"]) == 5 and answer["top"][0]["probability"] >= answer["top"][1]["probability"]
     assert len(manifest["comparisons"]) == 1 + 4 * 2
     assert all(np.load(written / row["file"]).shape == (64, 64) for row in manifest["comparisons"])
+
+
+def test_differences_are_of_the_maps_beside_them(written: Path, manifest: dict[str, Any]) -> None:
+    """Student minus teacher: on the blue-to-orange scale each is then strong in its own colour."""
+    for row in manifest["comparisons"]:
+        assert row["networks"] == ["student", "teacher"]
+        difference = np.load(written / row["file"])
+        assert np.abs(difference).max() > 0 and row["kind"] in ("iam", "layer")
+
+
+def test_the_manifest_names_the_weights_that_were_used(tiny_checkpoint: Path, tmp_path: Path, photo: Path) -> None:
+    out = write_explanation(Pair.load(tiny_checkpoint), photo, None, tmp_path / "out", methods=(), side=96)
+    hashes = json.loads((out / "manifest.json").read_text("utf-8"))["checkpoint"]["hashes"]
+    for name in ("teacher", "student"):
+        assert hashes[name] == hashlib.sha256((tiny_checkpoint / f"{name}.safetensors").read_bytes()).hexdigest()
+        assert hashes[name] in (out / "report.html").read_text("utf-8")
+
+
+def test_what_was_covered_and_measured_is_written_too(seeded_pair: Pair, photo: Path, tmp_path: Path) -> None:
+    subject = export.Subject.of(seeded_pair, photo, "pizza")
+    result = faithfulness(seeded_pair, subject.small, subject.iams[1], steps=4, orders=2)
+    mask = np.zeros((48, 48), bool)
+    mask[:12] = True
+    writer = export.Writer(tmp_path, subject, export.Drawing(side=96, singles=False))
+    writer.iams()
+    writer.faithfulness([result], "logit")
+    writer.covered(cover_up(seeded_pair, subject.small, mask))
+    writer.manifest()
+    manifest = json.loads((tmp_path / "manifest.json").read_text("utf-8"))
+    with np.load(tmp_path / manifest["curves"][0]["file"], allow_pickle=False) as arrays:
+        np.testing.assert_array_equal(arrays["deletion_logits"], result.deletion.logits)
+        np.testing.assert_array_equal(arrays["order"], result.order)
+    assert manifest["curves"][0]["deletion"]["logit"]["area"] == pytest.approx(result.deletion.area("logit"))
+    np.testing.assert_array_equal(np.load(tmp_path / manifest["covered"]["file"]), mask)
+    assert manifest["covered"]["share"] == 0.25 and set(manifest["covered"]["networks"]) == {"teacher", "student"}
+    for row in (*manifest["maps"], *manifest["comparisons"], *manifest["curves"], manifest["covered"]):
+        assert (tmp_path / row["picture"]).is_file() and (tmp_path / row["file"]).is_file()
+
+
+def test_the_third_network_is_drawn_on_the_same_scale(seeded_pair: Pair, photo: Path, tmp_path: Path) -> None:
+    both = export.Subject.of(seeded_pair, photo, "pizza")
+    third = copy.copy(both.explanations[1])
+    third.name = "student-alone"
+    three = replace(both, explanations=(*both.explanations, third))
+    writer = export.Writer(tmp_path, three, export.Drawing(side=96))
+    writer.answers()
+    assert [row["network"] for row in writer.rows] == ["teacher", "student", "student-alone"]
+    assert len({row["scale"]["high"] for row in writer.rows}) == 1
+    assert Image.open(tmp_path / "compare.png").width > 4 * 96
 
 
 def test_without_a_class_the_teachers_answer_is_explained(seeded_pair: Pair, photo: Path, tmp_path: Path) -> None:
@@ -117,7 +172,7 @@ def test_a_failure_leaves_nothing(
     def fail(*_arguments: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(export, "_write_layers", fail)
+    monkeypatch.setattr(export.Writer, "layers", fail)
     with pytest.raises(OSError, match="disk full"):
         write_explanation(seeded_pair, photo, "pizza", tmp_path / "out", side=96)
     assert list(tmp_path.iterdir()) == []
