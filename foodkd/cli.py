@@ -17,6 +17,7 @@ from foodkd.train import bundled_recipes
 
 if TYPE_CHECKING:
     from foodkd.data import Photos
+    from foodkd.explain.answers import Answers
     from foodkd.nets import Pair
     from foodkd.train.recipe import DataSettings
 
@@ -75,23 +76,36 @@ def evaluate(
         typer.Option(help="A folder that the pair was not trained on, and that has no test part, is judged whole."),
     ] = "test",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz",
+            help="Write what was answered to each photo; beside pair.json as answers.npz, the app shows it.",
+        ),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Write the same as a table.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos per pass.")] = 64,
 ) -> None:
     """Judge every network of a checkpoint on a photo set: top-1, top-5, calibration error, agreement."""
     from foodkd.nets import Pair
-    from foodkd.train.metrics import evaluate_pair
+    from foodkd.train.metrics import judge, labels_for, predict_pair
 
+    _insist_on_new(answers, csv)
     pair = Pair.load(checkpoint)
     photos = _photos(pair, data, dataset, split)
+    labels = labels_for(pair, photos)  # refused before the networks start
     with _Progress(len(photos)) as told:
-        result = evaluate_pair(pair, photos, batch_size=batch_size, progress=told)
+        logits = predict_pair(pair, photos, batch_size=batch_size, progress=told)
+    result = judge(pair, logits, labels)
     for line in _table(result):
         typer.echo(line)
-    if json_file is not None:
-        from foodkd.files import whole_file
+    _write_json(json_file, result)
+    if answers is not None or csv is not None:
+        from foodkd.explain.answers import Answers
 
-        with whole_file(json_file) as temporary:
-            temporary.write_text(json.dumps(result, indent=1) + "\n")
+        arrays = {name: values.numpy() for name, values in logits.items()}
+        about = {"dataset": _dataset(pair, data, dataset), "split": split}
+        _write_answers(Answers.of(pair, arrays, photos.ids, labels.numpy(), **about), answers, csv)
 
 
 @app.command()
@@ -101,7 +115,7 @@ def explain(
     out: Annotated[Path, typer.Option(help="A folder to make.")],
     class_name: Annotated[str | None, typer.Option("--class", help="The class; default: the teacher's answer.")] = None,
 ) -> None:
-    """Write both networks' maps of one photo: pictures, arrays (.npy) and manifest.json."""
+    """Write both networks’ maps of one photo: pictures, arrays (.npy), manifest.json and report.html."""
     from foodkd.explain import write_explanation
     from foodkd.nets import Pair
 
@@ -144,9 +158,7 @@ def _photos(pair: Pair, root: Path | None, dataset: str | None, split: str) -> P
     from foodkd.data import open_photos
 
     own: dict[str, Any] = pair.info.get("recipe", {}).get("data", {})
-    name = dataset or own.get("dataset") or "folder"
-    if dataset is None and name == "generated" and root is not None:
-        name = "folder"  # generated pictures lie nowhere
+    name = _dataset(pair, root, dataset)
     if name != "generated" and root is None:
         raise FoodkdError(f"Say where the photos of {name} are with --data ROOT.")
     options = own.get("options", {}) if name == own.get("dataset") else {}
@@ -154,6 +166,14 @@ def _photos(pair: Pair, root: Path | None, dataset: str | None, split: str) -> P
         split = _folder_split(root)
     holdout = own.get("holdout", 0.02) if split in ("train", "validation") else 0.02
     return open_photos(name, root, split, resolution=pair.preprocessing.resolution, holdout=holdout, **options)
+
+
+def _dataset(pair: Pair, root: Path | None, asked: str | None) -> str:
+    """What lies at the root, where nobody says: what the pair was trained on, else a folder."""
+    own = pair.info.get("recipe", {}).get("data", {}).get("dataset")
+    if asked is None and own == "generated" and root is not None:
+        return "folder"  # generated pictures lie nowhere
+    return str(asked or own or "folder")
 
 
 def _folder_split(root: Path | None) -> str:
@@ -167,6 +187,32 @@ def _fetch(data: DataSettings, root: Path | None) -> None:
 
     common = {"resolution": data.resolution, "holdout": data.holdout, "download": True}
     open_photos(data.dataset, root, "train", **common, **data.options)  # type: ignore[arg-type]
+
+
+def _insist_on_new(*files: Path | None) -> None:
+    """Told before the networks start: what somebody keeps is not written over."""
+    for path in files:
+        if path is not None and path.exists():
+            raise FoodkdError(f"{path} exists and stays as it is; name another file, or remove it first.")
+
+
+def _write_json(path: Path | None, result: dict[str, Any]) -> None:
+    from foodkd.files import whole_file
+
+    if path is not None:
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _write_answers(made: Answers, answers: Path | None, csv: Path | None) -> None:
+    from foodkd.files import whole_file
+
+    if answers is not None:
+        typer.echo(f"Wrote {made.save(answers)}.")
+    if csv is not None:
+        with whole_file(csv) as temporary:  # the mark at the beginning tells spreadsheets that it is UTF-8
+            temporary.write_text(made.to_csv(), encoding="utf-8-sig", errors="replace", newline="")
+        typer.echo(f"Wrote {csv}.")
 
 
 class _Progress:

@@ -63,23 +63,22 @@ window.foodkd = (() => {
   }
 
   // The address bar follows the view; parameters that aren't ours stay.
-  const ours = ["example", "class", "tab", "scale", "method", "stage"];
-  function address(query) {
+  function address(button) {
     const parameters = new URLSearchParams(window.location.search);
-    ours.forEach((name) => parameters.delete(name));
-    new URLSearchParams(query).forEach((value, name) => parameters.set(name, value));
+    button.dataset.names.split(" ").forEach((name) => parameters.delete(name));
+    new URLSearchParams(button.dataset.query).forEach((value, name) => parameters.set(name, value));
     const all = parameters.toString();
     return window.location.origin + window.location.pathname + (all ? `?${all}` : "");
   }
   let opened = false;  // the first value is the opening view's: it must not overwrite the link that the page was opened with
   function sync(element) {
     const button = element.querySelector("[data-query]");
-    if (button && opened) window.history.replaceState(null, "", address(button.dataset.query));
+    if (button && opened) window.history.replaceState(null, "", address(button));
     opened = true;
   }
 
   async function copy(button) {
-    const link = address(button.dataset.query);
+    const link = address(button);
     const told = button.parentElement.querySelector(".fk-copied");
     try {
       await navigator.clipboard.writeText(link);
@@ -89,6 +88,33 @@ window.foodkd = (() => {
     }
   }
 
+  // A press in the menu asks the server; what comes back inside a URL is saved at once and stays as a link.
+  function downloads(element, trigger) {
+    element.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-download]");
+      if (!button) return;
+      element.querySelector(".fk-made").textContent = `Preparing ${button.dataset.said} …`;
+      trigger("select", { kind: button.dataset.download });
+    });
+  }
+  let saved = "";
+  async function save(element) {
+    const link = element.querySelector("a.fk-save");
+    if (!link) return;
+    const content = await (await fetch(link.href)).blob();  // browsers refuse to save long data URLs themselves
+    URL.revokeObjectURL(saved);
+    link.href = saved = URL.createObjectURL(content);
+    link.click();
+    link.focus({ preventScroll: true });
+  }
+  function closeMenu(event) {
+    const menu = document.querySelector(".fk-download[open]");
+    if (!menu || (event.type === "click" && menu.contains(event.target))) return;
+    if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+    menu.open = false;
+  }
+  document.addEventListener("keydown", (event) => event.key === "Escape" && closeMenu(event));
+
   // "Use your own photo" on any tab: the field is on the first, which exists only once it was opened.
   function choose(tries = 20) {
     const field = document.querySelector("#fk-upload input[type=file]");
@@ -97,12 +123,25 @@ window.foodkd = (() => {
     if (tries) window.setTimeout(() => choose(tries - 1), 100);
   }
 
+  // Arrow keys, Home and End walk along the tabs, as in any tab list.
+  const walks = { ArrowLeft: (at) => at - 1, ArrowRight: (at) => at + 1, Home: () => 0, End: () => -1 };
+  document.addEventListener("keydown", (event) => {
+    const tab = event.target.closest('#fk-tabs [role="tab"]');
+    if (!tab || !walks[event.key]) return;
+    event.preventDefault();
+    const tabs = [...tab.closest('[role="tablist"]').querySelectorAll('[role="tab"]')];
+    const next = tabs.at(walks[event.key](tabs.indexOf(tab)) % tabs.length);
+    next.focus();
+    next.click();
+  });
+
   document.addEventListener("click", (event) => {
+    closeMenu(event);
     if (event.target.closest(".fk-choose")) choose();
     const button = event.target.closest(".fk-copy");
     if (button) copy(button);
     if (event.target.closest(".fk-theme")) document.body.classList.toggle("dark");
   });
 
-  return { picks, places, wipes, stage, stages, sync };
+  return { picks, places, wipes, stage, stages, sync, downloads, save };
 })();

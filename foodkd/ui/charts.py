@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: they follow the page's colours in light and dark, and every point says its value."""
+"""Charts as inline SVG: they follow the page's colours in light and dark, and every point says its value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +6,12 @@ from math import ceil, floor, log10
 
 import numpy as np
 
+from foodkd.explain.answers import Reliability
 from foodkd.ui.widgets import text
 
 WIDTH, HEIGHT = 440, 268
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 46
+STRIP = 58  # what a reliability diagram's counts take below the axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,56 @@ def line_chart(lines: Sequence[Line], x: Axis, y: Axis, label: str) -> str:
         f'<svg class="fk-chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(label)}">'
         f"{_frame(x, y)}{drawn}{''.join(_points(line, x, y) for line in lines)}</svg>"
     )
+
+
+def reliability_chart(network: str, found: Reliability, label: str) -> str:
+    """Accuracy of the answers by their confidence as bars, the diagonal where both are equal, and counts below."""
+    x, y = percent_axis("confidence of the answer"), percent_axis("of these right")
+    ends = f'x1="{LEFT}" y1="{HEIGHT - BOTTOM}" x2="{WIDTH - RIGHT}" y2="{TOP}"'
+    bins = range(len(found.counts))
+    drawn = "".join(_bin(found, place) for place in bins if found.counts[place])
+    title = f'<text x="10" y="{HEIGHT + STRIP / 2 + 8}" text-anchor="start">photos</text>'
+    return (
+        f'<svg class="fk-chart fk-reliability fk-{network}" viewBox="0 0 {WIDTH} {HEIGHT + STRIP}" role="img" '
+        f'aria-label="{text(label)}">{_frame(x, y)}<g class="fk-marks fk-{network}">{drawn}</g>'
+        f'<line class="fk-equal" {ends}/>{title}</svg>'
+    )
+
+
+def _bin(found: Reliability, place: int) -> str:
+    """One bin: a bar up to its accuracy, a mark at its mean confidence, its count below, all told on hover."""
+    bins, right = len(found.counts), WIDTH - RIGHT
+    width, floor_at = (right - LEFT) / bins, HEIGHT - BOTTOM
+    left, count = LEFT + place * width, int(found.counts[place])
+    high = float(found.accuracy[place]) * (floor_at - TOP)
+    sure = floor_at - float(found.confidence[place]) * (floor_at - TOP)
+    tip = (
+        f"{count:,} answers between {100 * place / bins:.0f} and {100 * (place + 1) / bins:.0f} %: mean confidence "
+        f"{100 * found.confidence[place]:.1f} %, right {100 * found.accuracy[place]:.1f} %"
+    )
+    tall = 26 * count / int(found.counts.max())
+    bar = f'x="{left + 1.5:.1f}" width="{width - 3:.1f}"'
+    middle = left + width / 2
+    return (
+        f'<g><title>{text(tip)}</title><rect class="fk-bin" {bar} y="{floor_at - high:.1f}" height="{high:.1f}"/>'
+        f'<line class="fk-sure" x1="{left + 1.5:.1f}" x2="{left + width - 1.5:.1f}" y1="{sure:.1f}" y2="{sure:.1f}"/>'
+        f'<rect class="fk-share" {bar} y="{HEIGHT + 12}" height="{max(1.0, tall):.1f}"/>'
+        f'<text class="fk-count" x="{middle:.1f}" y="{HEIGHT + STRIP - 8}" text-anchor="middle">{short(count)}</text>'
+        f'<rect class="fk-hit" x="{left:.1f}" width="{width:.1f}" y="{TOP}" height="{HEIGHT + STRIP - TOP}"/></g>'
+    )
+
+
+def short(count: int) -> str:
+    """A count in at most four signs."""
+    return str(count) if count < 1000 else f"{count / 1000:.1f}k" if count < 10_000 else f"{count / 1000:.0f}k"
+
+
+def with_marker(chart: str, x: Axis, stops: np.ndarray) -> str:
+    """The chart with an upright line at the last stop; the page's script moves it to another by `data-stops`."""
+    places = [LEFT + float(x.share(stop)) * (WIDTH - LEFT - RIGHT) for stop in stops]
+    where = f'x1="{places[-1]:.1f}" x2="{places[-1]:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"'
+    listed = " ".join(f"{place:.1f}" for place in places)
+    return chart.replace("</svg>", f'<line class="fk-now" data-stops="{listed}" {where}/></svg>')
 
 
 def _places(line: Line, x: Axis, y: Axis, shift: np.ndarray | float = 0.0) -> np.ndarray:

@@ -117,7 +117,7 @@ def _card(desk: Desk, view: View, name: str) -> str:
 
 
 def _map_picture(desk: Desk, view: View, name: str) -> str:
-    maps = {other: desk.iam(view, other) for other in dict.fromkeys((*BOTH, name))}
+    maps = {other: desk.iam(view, other) for other in desk.names(alone=view.alone)}
     scale = w.scale_of(view, maps[name], list(maps.values()))
     return data_uri(render.overlay(view.photo.square, maps[name], scale=scale, side=360))
 

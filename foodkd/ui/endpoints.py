@@ -1,13 +1,14 @@
-"""Named endpoints for gradio_client: the same answers as plain numbers.
+"""Named endpoints, for gradio_client and as MCP tools: the same answers as plain numbers.
 
     from gradio_client import Client, handle_file
     client = Client("http://127.0.0.1:7860")
     client.predict(handle_file("meal.jpg"), api_name="/compare")
 
 Each takes the photo as a file. Uploads pass through components, whose file handling is Gradio's, so that no path of the
-server can be named.
+server can be named. What each answers is in docs/api.md.
 """
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypedDict
@@ -17,6 +18,7 @@ import gradio as gr
 from foodkd.errors import FoodkdError
 from foodkd.explain import METHODS, ActivationMap, compare, find_class
 from foodkd.explain import faithfulness as put_to_the_test
+from foodkd.explain.faithfulness import BASELINES
 from foodkd.ui.session import BOTH, UNSURE_BELOW, Desk, Photo, View
 from foodkd.ui.widgets import photo_input
 
@@ -117,7 +119,7 @@ class Endpoints:
         """Ask both networks what dish a photo shows.
 
         Args:
-            photo: an image file; its centre square is what the networks see.
+            photo: an image of a meal, whose centre square the networks see: a web address, or its bytes as a data: URL.
 
         Returns:
             {"teacher", "student": {"network", "top5": [{"dish", "probability": 0 to 1, calibrated}], "parameters",
@@ -140,12 +142,13 @@ class Endpoints:
         """Where both networks find the evidence for a dish in a photo.
 
         Args:
-            photo: an image file.
+            photo: an image of a meal: a web address, or its bytes as a data: URL.
             dish: a class name ("apple_pie" or "apple pie"); empty for the teacher's first answer.
 
         Returns:
-            {"dish", "teacher", "student": {"values": rows of the map, in logits, "start", "step", "size": pixels of
-            the network's input, "bias", "logit", "additive": mean of values + bias = logit},
+            {"dish", "teacher", "student": {"values": rows from the top of the map, in logits, "start", "step", "size":
+            the centre of cell i lies at (start + step * i + 0.5) / size of the crop's side, "bias", "logit",
+            "additive": whether the mean of values + bias is the logit, "network", "stage", "stage_name", "method"},
             "agreement": {"cosine": -1 to 1, "cosine_unrelated": of unrelated photos or null,
             "overlap": of the strongest fifths, 0 to 1, "centre_distance": fraction of the side}}
         """
@@ -163,13 +166,15 @@ class Endpoints:
         """A map of every stage of both networks, early to late.
 
         Args:
-            photo: an image file.
+            photo: an image of a meal: a web address, or its bytes as a data: URL.
             dish: a class name; empty for the teacher's first answer. Methods without a class ignore it.
-            method: "mean", "gradcam", "layercam", "eigencam" or another that the library knows.
+            method: how maps are made; "scorecam" passes hundreds of pictures and takes long.
 
         Returns:
-            {"dish", "method", "stages": [{"stage" from 1, "teacher", "student": {"values", "start", "step", "size",
-            "stage_name"}, "agreement": {"cosine", ...}}]}
+            {"dish", "method", "stages": [{"stage" from 1, "teacher", "student": {"values": rows from the top, "start",
+            "step", "size": the centre of cell i lies at (start + step * i + 0.5) / size of the crop's side, "network",
+            "stage", "stage_name", "method"}, "agreement": {"cosine": -1 to 1, "cosine_unrelated": of unrelated photos
+            or null, "overlap": of the strongest fifths, 0 to 1, "centre_distance": fraction of the side}}]}
         """
         opened = self._opened(photo)
         if method not in METHODS:
@@ -182,14 +187,15 @@ class Endpoints:
         """Deletion and insertion curves of both networks' instance activation maps (Petsiuk et al., BMVC 2018).
 
         Args:
-            photo: an image file.
+            photo: an image of a meal: a web address, or its bytes as a data: URL.
             dish: a class name; empty for the teacher's first answer.
-            baseline: what covers a place, "blur" or "grey".
+            baseline: what covers a place.
 
         Returns:
-            {"dish", "teacher", "student": {"fractions": {"deletion", "insertion": share of the area, 0 to 1},
-            "deletion", "insertion": {"probability", "logit": {"values", "area", "random_area", "random_spread",
-            "lead", "random_values"}}, "random_orders", "baseline", "control", ...}}
+            {"dish", "teacher", "student": {"fractions": {"deletion", "insertion": shares of the area, 0 to 1, in the
+            order of values}, "deletion", "insertion": {"probability", "logit": {"values": of the class after each
+            share, "area": under them, "random_area", "random_spread": mean and standard deviation of places by chance,
+            "lead": how much better than chance, "random_values"}}, "random_orders", "baseline", "control"}}
         """
         opened = self._opened(photo)
         target = self._class(opened, dish)
@@ -257,8 +263,8 @@ def add(desk: Desk) -> None:
     functions = Endpoints(desk)
     with gr.Column(visible=False):
         photo = photo_input(label="photo")
-        dish, method = gr.Textbox("", label="dish"), gr.Textbox("gradcam", label="method")
-        baseline = gr.Textbox("blur", label="baseline")
+        dish, method = gr.Textbox("", label="dish"), gr.Dropdown(list(METHODS), value="gradcam", label="method")
+        baseline = gr.Dropdown(list(BASELINES), value="blur", label="baseline")
         button, result = gr.Button("call"), gr.JSON(label="answer")
     for function, inputs in (
         (functions.compare, [photo]),
@@ -266,8 +272,15 @@ def add(desk: Desk) -> None:
         (functions.layer_maps, [photo, dish, method]),
         (functions.faithfulness, [photo, dish, baseline]),
     ):
-        options: dict[str, Any] = {"api_name": function.__name__, "concurrency_id": "answers", "concurrency_limit": 1}
-        button.click(_told(function), inputs, result, **options)
+        options: dict[str, Any] = {"api_name": function.__name__, "api_description": _described(function)}
+        button.click(_told(function), inputs, result, concurrency_id="answers", concurrency_limit=1, **options)
+
+
+def _described(function: Callable[..., Any]) -> str:
+    """What a client reads about an endpoint: the docstring without its arguments, which are described one by one."""
+    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+    kept = (" ".join(part.split()) for part in paragraphs if not part.startswith("Args:"))
+    return " ".join(kept)
 
 
 def _told(function: Callable[..., Any]) -> Callable[..., Any]:

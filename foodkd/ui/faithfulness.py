@@ -7,11 +7,10 @@ visitors' touches in between.
 
 import base64
 import binascii
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,34 +54,7 @@ watch("value", ask);
 """
 
 Updates = dict[Any, Any]
-
-
-@dataclass(frozen=True)
-class TrialView(View):
-    """A visitor's view with what was chosen on this tab; `covered` is the photo's key and the mask drawn on it."""
-
-    baseline: str = BASELINES[0]
-    unit: str = UNITS[0]
-    control: str = CONTROLS[0]
-    covered: tuple[str, str] = ("", "")
-
-    @classmethod
-    def of(cls, view: View) -> "TrialView":
-        """The view itself, or with this tab's defaults where it has not been here yet."""
-        return (
-            view if isinstance(view, cls) else cls(**{field.name: getattr(view, field.name) for field in fields(view)})
-        )
-
-    @property
-    def mask(self) -> str:
-        """The mask drawn on this very photo, or nothing."""
-        key, mask = self.covered
-        return mask if key == photo_key(self) else ""
-
-
-def photo_key(view: View) -> str:
-    """Names a photo by its content."""
-    return hashlib.sha256(view.photo.small.tobytes()).hexdigest()[:24]
+OpenPhoto = Callable[..., Updates]
 
 
 class Bench:
@@ -100,7 +72,7 @@ class Bench:
         self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
         self._lock = threading.Lock()
 
-    def curves(self, view: TrialView, name: str, *, known: bool = False) -> Faithfulness | None:
+    def curves(self, view: View, name: str, *, known: bool = False) -> Faithfulness | None:
         """A network's curves for the view's class; with `known`, only if they need no measuring."""
 
         def measure() -> Faithfulness:
@@ -110,7 +82,7 @@ class Bench:
 
         return self._remembered(("curves", name, view.baseline, view.control, *self._what(view)), measure, known)
 
-    def broken(self, view: TrialView, name: str, *, known: bool = False) -> tuple[RandomisedStep, ...] | None:
+    def broken(self, view: View, name: str, *, known: bool = False) -> tuple[RandomisedStep, ...] | None:
         """The maps of a network that loses its weights part by part; with `known`, only if they are there."""
 
         def measure() -> tuple[RandomisedStep, ...]:
@@ -118,12 +90,12 @@ class Bench:
 
         return self._remembered(("broken", name, *self._what(view)), measure, known)
 
-    def next_missing(self, look: Callable[..., Any], view: TrialView) -> str | None:
+    def next_missing(self, look: Callable[..., Any], view: View) -> str | None:
         """The first network whose result `look` (one of the above) still lacks."""
         return next((name for name in BOTH if look(view, name, known=True) is None), None)
 
-    def _what(self, view: TrialView) -> tuple[Any, ...]:
-        return photo_key(view), self.desk.class_index(view)
+    def _what(self, view: View) -> tuple[Any, ...]:
+        return view.photo.key, self.desk.class_index(view)
 
     def _remembered(self, key: tuple[Any, ...], measure: Callable[[], Any], known: bool) -> Any:
         with self._lock:
@@ -149,43 +121,42 @@ def _term(key: str, label: str) -> str:
 
 def curves_panel(bench: Bench, view: View) -> str:
     """Deletion and insertion of both networks beside random orders; what is missing is asked for by the browser."""
-    trial = TrialView.of(view)
-    found = {name: bench.curves(trial, name, known=True) for name in BOTH}
+    found = {name: bench.curves(view, name, known=True) for name in BOTH}
     results = [result for result in found.values() if result is not None]
-    dish = w.text(bench.desk.name(bench.desk.class_index(trial)))
+    dish = w.text(bench.desk.name(bench.desk.class_index(view)))
     said = w.note(
         f"The photo is covered cell by cell, brightest in the network’s own map for <b>{dish}</b> first (left), or "
-        f"uncovered in that order (right). Dashed: {DASHES[trial.control]}. With a map that tells the truth, the "
+        f"uncovered in that order (right). Dashed: {DASHES[view.control]}. With a map that tells the truth, the "
         "answer falls faster, and rises faster, than the dashes.",
         limits="It proves only that these places matter to the network under this cover: a covered photo is like none "
         "it has seen. Scattered cells break up more of it than a clump does, so random cells are hard to beat on the "
         "left and easy on the right.",
     )
-    charts_drawn = "".join(_curve_figure(results, trial, kind, dish) for kind in KINDS) if results else ""
-    strips = "".join(_strip(bench.desk, trial, result) for result in results)
-    waiting = "" if len(results) == len(BOTH) else _waiting(bench, trial, len(results))
+    charts_drawn = "".join(_curve_figure(results, view, kind, dish) for kind in KINDS) if results else ""
+    strips = "".join(_strip(bench.desk, view, result) for result in results)
+    waiting = "" if len(results) == len(BOTH) else _waiting(bench, view, len(results))
     return f'{said}{waiting}<div class="fk-curves">{charts_drawn}</div><div class="fk-strips">{strips}</div>'
 
 
-def _waiting(bench: Bench, trial: TrialView, done: int) -> str:
-    pictures = pictures_needed(STEPS, ORDERS, trial.control)
+def _waiting(bench: Bench, view: View, done: int) -> str:
+    pictures = pictures_needed(STEPS, ORDERS, view.control)
     name = w.TITLES[BOTH[done]].lower()
     words = f"The {name} is looking at the photo {pictures} times, each time covered otherwise …"
     share = f'<progress max="{len(BOTH)}" value="{done}" aria-label="Networks measured"></progress>'
     return f'<p class="fk-waiting" data-ask="{done}" role="status">{words}{share}</p>'
 
 
-def _curve_figure(results: Sequence[Faithfulness], trial: TrialView, kind: str, dish: str) -> str:
+def _curve_figure(results: Sequence[Faithfulness], view: View, kind: str, dish: str) -> str:
     """One chart with both networks' lines, and their numbers below it."""
     deletion = kind == "deletion"
     title = "Covering the brightest first" if deletion else "Showing the brightest first"
     good = "lower is better" if deletion else "higher is better"
     x = charts.percent_axis(f"share of the photo {'covered' if deletion else 'shown'}")
-    lines = [line for result in results for line in _lines(result, trial.unit, kind)]
-    label = f"{title}: {UNIT_NAMES[trial.unit]} of {dish}. " + " ".join(_in_words(r, kind, trial.unit) for r in results)
-    drawn = charts.line_chart(lines, x, _height_axis(lines, trial.unit), label)
+    lines = [line for result in results for line in _lines(result, view.unit, kind)]
+    label = f"{title}: {UNIT_NAMES[view.unit]} of {dish}. " + " ".join(_in_words(r, kind, view.unit) for r in results)
+    drawn = charts.line_chart(lines, x, _height_axis(lines, view.unit), label)
     caption = f'<figcaption><b>{title}</b><span class="fk-arch">{good}</span></figcaption>'
-    return f'<figure class="fk-figure fk-curve">{caption}{drawn}{_areas(results, kind, trial.unit)}</figure>'
+    return f'<figure class="fk-figure fk-curve">{caption}{drawn}{_areas(results, kind, view.unit)}</figure>'
 
 
 def _height_axis(lines: Sequence[charts.Line], unit: str) -> charts.Axis:
@@ -225,7 +196,7 @@ def _in_words(result: Faithfulness, kind: str, unit: str) -> str:
 def _areas(results: Sequence[Faithfulness], kind: str, unit: str) -> str:
     """The areas as a table; the last column says in words what the difference is worth."""
     rows = "".join(_area_row(result, kind, unit) for result in results)
-    heads = f"<th></th><th>{_term('area', 'by the map')}</th><th>{_term('random', 'by chance')}</th><th>map’s lead</th>"
+    heads = f"<td></td><th>{_term('area', 'by the map')}</th><th>{_term('random', 'by chance')}</th><th>map’s lead</th>"
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     unit_said = "mean probability" if unit == "probability" else f"mean {_term('score', 'score')}"
     return f'<div class="fk-areas">{table}<p class="fk-under">Area under each curve: {unit_said}.</p></div>'
@@ -248,11 +219,11 @@ def worth(lead: float, spread: float) -> str:
     return "better than chance" if lead > 0 else "worse than chance"
 
 
-def _strip(desk: Desk, trial: TrialView, result: Faithfulness) -> str:
+def _strip(desk: Desk, view: View, result: Faithfulness) -> str:
     """What the network saw while its photo was covered."""
     frames = ""
     for share in (0.0, 0.125, 0.25, 0.5, 0.75):
-        seen = result.covered(desk.pair.preprocessing, trial.photo.small, share)
+        seen = result.covered(desk.pair.preprocessing, view.photo.small, share)
         probability = np.interp(share, result.deletion.fractions, result.deletion.probabilities)
         alt = f"The photo as the {result.network} saw it with {100 * share:g} % covered"
         caption = f"{100 * share:g}&#8239;% covered<br>{w.percent(float(probability))}"
@@ -265,19 +236,18 @@ def _strip(desk: Desk, trial: TrialView, result: Faithfulness) -> str:
 
 def brush_panel(desk: Desk, view: View) -> str:
     """The photo to cover by brush, by key, or by one press on a network's brightest fifth."""
-    trial = TrialView.of(view)
-    side = min(BRUSH_SIDE, len(trial.photo.small))
-    base = baseline_picture(desk.pair.preprocessing, trial.photo.small, trial.baseline)
-    maps = {name: desk.iam(trial, name) for name in BOTH}
+    side = min(BRUSH_SIDE, len(view.photo.small))
+    base = baseline_picture(desk.pair.preprocessing, view.photo.small, view.baseline)
+    maps = {name: desk.iam(view, name) for name in BOTH}
     said = w.note(
         "Paint over parts of the photo: both networks answer again, to what is left. On a keyboard: arrows move the "
         "brush, space covers, backspace uncovers.",
         limits="If an answer stays, the networks had other reasons as well; if it falls, the cover itself may be why.",
     )
     hidden = f'<img class="fk-base" src="{data_uri(base, exact=True)}" alt="" hidden>'
-    frame = f'<div class="fk-frame fk-canvas" {_FRAME}>{_layers(trial, maps)}{_CANVAS.format(side=side)}</div>'
+    frame = f'<div class="fk-frame fk-canvas" {_FRAME}>{_layers(view, maps)}{_CANVAS.format(side=side)}</div>'
     tools = f'<div class="fk-tools">{_TOOLS}{_fifths(maps, side)}</div>'
-    data = f'data-side="{side}" data-mask="{w.text(trial.mask)}" data-photo="{photo_key(trial)}"'
+    data = f'data-side="{side}" data-mask="{w.text(view.mask)}" data-photo="{view.photo.key}"'
     return f'<h3>Cover it yourself</h3>{said}<div class="fk-cover" {data}>{frame}{hidden}{tools}</div>'
 
 
@@ -297,12 +267,12 @@ _TOOLS = """
 """
 
 
-def _layers(trial: TrialView, maps: dict[str, ActivationMap]) -> str:
+def _layers(view: View, maps: dict[str, ActivationMap]) -> str:
     """The photo and both maps on top of one another; all but one are hidden."""
-    whole = render.canvas(trial.photo.square, 448)
+    whole = render.canvas(view.photo.square, 448)
     drawn = f'<img data-under="photo" src="{data_uri(whole)}" alt="The photo, square" draggable="false">'
     for name, one in maps.items():
-        picture = render.overlay(trial.photo.square, one, scale=render.own_scale(one, signed=False), side=448)
+        picture = render.overlay(view.photo.square, one, scale=render.own_scale(one, signed=False), side=448)
         alt = w.text(w.map_alt(one, one.class_name))
         drawn += f'<img data-under="{name}" src="{data_uri(picture)}" alt="{alt}" draggable="false" hidden>'
     return drawn
@@ -351,22 +321,21 @@ def unpacked(mask: str, side: int) -> np.ndarray:
 
 def covered_panel(desk: Desk, view: View) -> str:
     """Both networks' answers to the photo as it is covered now, beside those to the whole photo."""
-    trial = TrialView.of(view)
-    mask = unpacked(trial.mask, min(BRUSH_SIDE, len(trial.photo.small)))
-    covered = cover_up(desk.pair, trial.photo.small, mask, baseline=trial.baseline) if mask.any() else None
-    seen = trial.photo.small if covered is None else covered.small
+    mask = unpacked(view.mask, min(BRUSH_SIDE, len(view.photo.small)))
+    covered = cover_up(desk.pair, view.photo.small, mask, baseline=view.baseline) if mask.any() else None
+    seen = view.photo.small if covered is None else covered.small
     share = "nothing is covered yet" if covered is None else f"{w.percent(covered.share)} of it covered"
     picture = w.picture(seen, "The reduced photo that both networks see now", classes="fk-pixels", exact=True)
     top = f'<div class="fk-seen">{picture}<span><b>What both see now</b><br>{share}</span></div>'
     cards = ""
     for name in BOTH:
-        before = desk.answer(trial.photo, name)
-        cards += _covered_card(desk, trial, name, before, before if covered is None else covered.answers[name])
+        before = desk.answer(view.photo, name)
+        cards += _covered_card(desk, view, name, before, before if covered is None else covered.answers[name])
     return f'<div role="status">{top}<div class="fk-stack">{cards}</div></div>'
 
 
-def _covered_card(desk: Desk, trial: TrialView, name: str, before: Any, now: Any) -> str:
-    target = desk.class_index(trial)
+def _covered_card(desk: Desk, view: View, name: str, before: Any, now: Any) -> str:
+    target = desk.class_index(view)
     dish, old, new = w.text(desk.name(target)), float(before.probabilities[target]), float(now.probabilities[target])
     first = now.top(1)[0][0]
     stays = first == before.top(1)[0][0]
@@ -387,9 +356,8 @@ def _covered_card(desk: Desk, trial: TrialView, name: str, before: Any, now: Any
 
 def broken_panel(bench: Bench, view: View, *, asked: bool = False) -> str:
     """The map while its network loses what it learned, from the head down; empty until somebody asked."""
-    trial = TrialView.of(view)
-    found = {name: bench.broken(trial, name, known=True) for name in BOTH}
-    rows = "".join(_broken_row(bench.desk, trial, name, steps) for name, steps in found.items() if steps is not None)
+    found = {name: bench.broken(view, name, known=True) for name in BOTH}
+    rows = "".join(_broken_row(bench.desk, view, name, steps) for name, steps in found.items() if steps is not None)
     done = sum(steps is not None for steps in found.values())
     if not rows and not asked:
         return ""
@@ -401,22 +369,22 @@ def broken_panel(bench: Bench, view: View, *, asked: bool = False) -> str:
     return f'{rows}<p class="fk-waiting"{ask} role="status">{words}{share}</p>'
 
 
-def _broken_row(desk: Desk, trial: TrialView, name: str, steps: Sequence[RandomisedStep]) -> str:
-    original, taps = desk.iam(trial, name), desk.pair.networks[name].taps
-    figures = _small_map(trial, original, "as trained", "")
+def _broken_row(desk: Desk, view: View, name: str, steps: Sequence[RandomisedStep]) -> str:
+    original, taps = desk.iam(view, name), desk.pair.networks[name].taps
+    figures = _small_map(view, original, "as trained", "")
     for step in steps:
         part = "last layer" if step.part == "head" else f"stage {taps.index(step.part) + 1}"
         cosine, rank = w.signed(step.cosine), w.signed(step.rank_correlation)
         numbers = f"{_term('cosine', 'cosine')} {cosine}<br>{_term('rank', 'order')} {rank}"
-        figures += _small_map(trial, step.map, f"{'' if step.part == 'head' else '+ '}{part}", numbers)
+        figures += _small_map(view, step.map, f"{'' if step.part == 'head' else '+ '}{part}", numbers)
     lead = f'<p class="fk-label">{w.tag(name)} made random, from the last layer down</p>'
     return f'<div class="fk-broken">{lead}<div>{figures}</div></div>'
 
 
-def _small_map(trial: TrialView, one: ActivationMap, title: str, numbers: str) -> str:
+def _small_map(view: View, one: ActivationMap, title: str, numbers: str) -> str:
     # Of random weights every place may speak against the dish: only the shape of these maps is to be seen.
     scale = render.Scale(*one.value_range, "from its weakest to its strongest place")
-    picture = render.overlay(trial.photo.square, one, scale=scale, side=168)
+    picture = render.overlay(view.photo.square, one, scale=scale, side=168)
     alt = f"{w.map_alt(one, one.class_name)}; weights: {title}"
     return w.figure(w.picture(picture, alt), f"<b>{w.text(title)}</b><br>{numbers}")
 
@@ -434,17 +402,17 @@ class Tab:
 
     def __init__(self, desk: Desk, view: View) -> None:
         """Lay out."""
-        self.bench, trial = Bench(desk), TrialView.of(view)
+        self.bench = Bench(desk)
         with gr.Row(elem_classes="fk-layer-controls"):
             choices = [(name, key) for key, name in BASELINE_NAMES.items()]
             self.baseline = gr.Radio(
-                choices, value=trial.baseline, label="Cover with", elem_id="fk-baseline", min_width=200
+                choices, value=view.baseline, label="Cover with", elem_id="fk-baseline", min_width=200
             )
             choices = [(name, key) for key, name in UNIT_NAMES.items()]
-            self.unit = gr.Radio(choices, value=trial.unit, label="Watch the", elem_id="fk-unit", min_width=200)
+            self.unit = gr.Radio(choices, value=view.unit, label="Watch the", elem_id="fk-unit", min_width=200)
             choices = [(name, key) for key, name in CONTROL_NAMES.items()]
             self.control = gr.Radio(
-                choices, value=trial.control, label="Compare with", elem_id="fk-control", min_width=240
+                choices, value=view.control, label="Compare with", elem_id="fk-control", min_width=240
             )
         self.curves = _html("fk-curves-panel", ASK)
         with gr.Row(elem_classes="fk-cover-row"):
@@ -462,12 +430,12 @@ class Tab:
 
     def drawn(self, view: View) -> Updates:
         """All panels as the view has them; nothing slow is computed."""
-        desk, trial = self.bench.desk, TrialView.of(view)
-        panels = {self.curves: curves_panel(self.bench, trial), self.brush: brush_panel(desk, trial)}
-        panels |= {self.covered: covered_panel(desk, trial), self.broken: broken_panel(self.bench, trial)}
-        return panels | {self.baseline: trial.baseline, self.unit: trial.unit, self.control: trial.control}
+        desk = self.bench.desk
+        panels = {self.curves: curves_panel(self.bench, view), self.brush: brush_panel(desk, view)}
+        panels |= {self.covered: covered_panel(desk, view), self.broken: broken_panel(self.bench, view)}
+        return panels | {self.baseline: view.baseline, self.unit: view.unit, self.control: view.control}
 
-    def connect(self, on: Callable[..., None], state: gr.State) -> None:
+    def connect(self, on: Callable[..., None], state: gr.State, open_photo: OpenPhoto | None = None) -> None:
         """Bind the events: `on(trigger, event, inputs)` calls `event(view, *inputs)` and takes back updates."""
         self._state = state
         on(self.baseline.input, self.on_baseline, [self.baseline])
@@ -480,36 +448,32 @@ class Tab:
 
     def on_baseline(self, view: View, baseline: str) -> Updates:
         """Another cover: the curves, and what is covered by hand, are others."""
-        trial = TrialView.of(view)
-        trial = replace(trial, baseline=baseline if baseline in BASELINES else trial.baseline)
-        return self.drawn(trial) | {self._state: trial}
+        view = replace(view, baseline=baseline if baseline in BASELINES else view.baseline)
+        return self.drawn(view) | {self._state: view}
 
     def on_unit(self, view: View, unit: str) -> Updates:
         """Probabilities or scores: the same measurement, drawn otherwise."""
-        trial = TrialView.of(view)
-        trial = replace(trial, unit=unit if unit in UNITS else trial.unit)
-        return {self.curves: curves_panel(self.bench, trial), self._state: trial}
+        view = replace(view, unit=unit if unit in UNITS else view.unit)
+        return {self.curves: curves_panel(self.bench, view), self._state: view}
 
     def on_control(self, view: View, control: str) -> Updates:
         """Another sort of chance to compare with."""
-        trial = TrialView.of(view)
-        trial = replace(trial, control=control if control in CONTROLS else trial.control)
-        return {self.curves: curves_panel(self.bench, trial), self._state: trial}
+        view = replace(view, control=control if control in CONTROLS else view.control)
+        return {self.curves: curves_panel(self.bench, view), self._state: view}
 
     def on_measure(self, view: View) -> Updates:
         """The browser found a network without curves: measure one, draw what there is."""
-        trial = TrialView.of(view)
-        missing = self.bench.next_missing(self.bench.curves, trial)
+        missing = self.bench.next_missing(self.bench.curves, view)
         if missing is not None:
-            self.bench.curves(trial, missing)
-        return {self.curves: curves_panel(self.bench, trial)}
+            self.bench.curves(view, missing)
+        return {self.curves: curves_panel(self.bench, view)}
 
     def on_brush(self, view: View, event: gr.EventData) -> Updates:
         """Something was covered or uncovered by hand; a mask painted on an earlier photo is not this one's."""
-        trial, mask, key = TrialView.of(view), str(event._data.get("mask", "")), str(event._data.get("photo", ""))
-        unpacked(mask, min(BRUSH_SIDE, len(trial.photo.small)))  # refused before it is kept
-        trial = replace(trial, covered=(key, mask))
-        return {self.covered: covered_panel(self.bench.desk, trial), self._state: trial}
+        mask, key = str(event._data.get("mask", "")), str(event._data.get("photo", ""))
+        unpacked(mask, min(BRUSH_SIDE, len(view.photo.small)))  # refused before it is kept
+        view = replace(view, covered=(key, mask))
+        return {self.covered: covered_panel(self.bench.desk, view), self._state: view}
 
     def on_check(self, view: View) -> Updates:
         """The weights are to be made random: say so; the browser then asks for one network after the other."""
@@ -517,11 +481,10 @@ class Tab:
 
     def on_break(self, view: View) -> Updates:
         """Make the next network's weights random and draw its maps."""
-        trial = TrialView.of(view)
-        missing = self.bench.next_missing(self.bench.broken, trial)
+        missing = self.bench.next_missing(self.bench.broken, view)
         if missing is not None:
-            self.bench.broken(trial, missing)
-        return {self.broken: broken_panel(self.bench, trial, asked=True)}
+            self.bench.broken(view, missing)
+        return {self.broken: broken_panel(self.bench, view, asked=True)}
 
 
 _BROKEN_NOTE = "<h3>Would the map look the same without any learning?</h3>" + w.note(

@@ -24,11 +24,12 @@ def rows_panel(desk: Desk, view: View) -> str:
         f"{MEANINGS[view.method]}{about}",
         limits="An early cell sees a small patch, a late one nearly the whole picture; a map is no proof of a cause.",
     )
-    rows = "".join(_row(desk, view, stage) for stage in range(desk.stages))
+    square = render.canvas(view.photo.square, SIDE)
+    rows = "".join(_row(desk, view, stage, square) for stage in range(desk.stages))
     return f'{said}<div class="fk-stages">{rows}</div>'
 
 
-def _row(desk: Desk, view: View, stage: int) -> str:
+def _row(desk: Desk, view: View, stage: int, square: np.ndarray) -> str:
     maps = {name: desk.layer(view, name, stage) for name in BOTH}
     current = stage == view.stage
     order = "earliest" if stage == 0 else "latest" if stage == desk.stages - 1 else ""
@@ -36,7 +37,7 @@ def _row(desk: Desk, view: View, stage: int) -> str:
         f'<button type="button" class="fk-stage-head" data-stage="{stage + 1}" aria-expanded="{str(current).lower()}">'
         f"<b>{stage + 1}</b><span>stage<small>{order}</small></span></button>"
     )
-    figures = "".join(_figure(desk, view, maps[name], list(maps.values())) for name in BOTH)
+    figures = "".join(_figure(desk, view, maps[name], list(maps.values()), square) for name in BOTH)
     answers = "".join(_answers(desk, view, name, stage) for name in BOTH)
     inner = (
         f'{head}<div class="fk-stage-maps">{figures}</div>{_alike(desk, maps)}'
@@ -46,9 +47,9 @@ def _row(desk: Desk, view: View, stage: int) -> str:
     return f'<section {marks} aria-label="Stage {stage + 1}">{inner}</section>'
 
 
-def _figure(desk: Desk, view: View, one: ActivationMap, together: Sequence[ActivationMap]) -> str:
+def _figure(desk: Desk, view: View, one: ActivationMap, together: Sequence[ActivationMap], square: np.ndarray) -> str:
     scale = w.scale_of(view, one, together)
-    url = data_uri(render.overlay(view.photo.square, one, scale=scale, side=SIDE))
+    url = data_uri(render.overlay(square, one, scale=scale, side=SIDE))
     dish = desk.name(desk.class_index(view)) if one.class_index is not None else None
     caption = (
         f'{w.tag(one.network)}<span class="fk-arch">{w.text(one.stage_name)}, {one.grid[0]} × {one.grid[1]}</span>'

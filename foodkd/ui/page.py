@@ -17,9 +17,9 @@ import gradio as gr
 
 from foodkd.errors import FoodkdError
 from foodkd.nets import Pair
-from foodkd.ui import compare, endpoints, faithfulness, iam, layers
+from foodkd.ui import compare, downloads, endpoints, faithfulness, iam, layers, lesson, mcp, testset
 from foodkd.ui import widgets as w
-from foodkd.ui.session import BOTH, EXAMPLES, METHODS, SCALES, TABS, Desk, View, read_examples
+from foodkd.ui.session import BOTH, EXAMPLES, LINKED, METHODS, SCALES, TABS, Desk, Photo, View, read_examples
 
 STYLE = Path(__file__).resolve().parents[2] / "assets" / "ui"
 TITLE = "foodkd: a large and a small network look at a meal"
@@ -38,9 +38,12 @@ PICK = "foodkd.picks(element, trigger);"
 PLACE = "foodkd.places(element, trigger);"
 WIPE = "foodkd.wipes(element);"
 STAGE = "foodkd.stages(element);"
+DOWNLOAD = "foodkd.downloads(element, trigger); watch('value', () => foodkd.save(element));"
 LINK = "foodkd.sync(element); watch('value', () => foodkd.sync(element));"
 
 Updates = dict[Any, Any]
+# Tabs that bring their own parts and events.
+OWN = {"faithfulness": faithfulness, "lesson": lesson, "testset": testset}
 
 
 @dataclass
@@ -52,6 +55,7 @@ class Parts:
     dish: gr.Dropdown
     scale: gr.Radio
     link: gr.HTML
+    download: gr.HTML
     notice: gr.HTML
     tabs: gr.Tabs
     upload: gr.Image
@@ -65,25 +69,26 @@ class Parts:
     method: gr.Radio
     stage: gr.Slider
     rows: gr.HTML
-    truth: faithfulness.Tab
+    own: dict[str, Any]
 
     @property
     def all(self) -> list[Any]:
         """Every component."""
-        own = [part for part in vars(self).values() if part is not self.truth]
-        return [*own, *self.truth.all]
+        shared = [part for part in vars(self).values() if part is not self.own]
+        return [*shared, *(part for tab in self.own.values() for part in tab.all)]
 
 
-def build_app(pair: Pair, *, examples: Path = EXAMPLES) -> gr.Blocks:
+def build_app(pair: Pair, *, examples: Path = EXAMPLES, data: Path | None = None) -> gr.Blocks:
     """The app over one loaded pair, opening with the first example already answered.
 
     Args:
         pair: the networks; shared by all visitors.
         examples: folder with examples.json and its pictures.
+        data: root of the dataset that the pair was tested on, for thumbnails of its photos; None where it isn't here.
     """
-    desk = Desk(pair, read_examples(examples))
+    desk = Desk(pair, read_examples(examples), data)
     opening = _drawn_everywhere(desk)
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(10 * MINUTES, 20 * MINUTES)) as app:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(MINUTES, 5 * MINUTES)) as app:
         parts = _lay_out(desk, opening)
         _connect(app, desk, parts, opening)
         endpoints.add(desk)
@@ -99,12 +104,14 @@ def launch(app: gr.Blocks, *, host: str | None = None, port: int | None = None, 
         "server_name": host,
         "server_port": port,
         "theme": theme,
-        "css_paths": [STYLE / "style.css", STYLE / "faithfulness.css"],
+        "css_paths": [STYLE / "style.css", *sorted(set(STYLE.glob("*.css")) - {STYLE / "style.css"})],
         "head": f'<script>{script}</script><meta name="color-scheme" content="light dark">',
         "ssr_mode": False,
         "max_file_size": "25mb",
         "state_session_capacity": 400,
         "footer_links": ["api"],
+        "mcp_server": True,
+        "app_kwargs": {"lifespan": mcp.mended(app)},
         "share": False,
     }
     return app.launch(**(settings | options))
@@ -116,6 +123,8 @@ def _drawn_everywhere(desk: Desk) -> View:
     for name in desk.names(alone=True):
         desk.warm_up(name)
         desk.answer(opening.photo, name)
+    for panel in (iam.maps_panel, iam.alike_panel, iam.place_panel, layers.rows_panel):
+        panel(desk, opening)  # first drawings are slow, too
     return opening.shown(opening.tab)
 
 
@@ -127,7 +136,7 @@ def _lay_out(desk: Desk, view: View) -> Parts:
     gr.HTML(_masthead(desk), elem_classes=["fk-html", "fk-masthead"], apply_default_css=False, js_on_load=None)
     with gr.Row(elem_classes="fk-strip"):
         verdict = _html(compare.verdict(desk, view), "fk-strip-verdict")
-        dish, scale, link = _controls(desk, view)
+        dish, scale, link, download = _controls(desk, view)
     notice = _html("", "fk-notices")
     with gr.Tabs(selected=view.tab, elem_id="fk-tabs") as tabs:
         with gr.Tab("Compare", id="compare"):
@@ -137,14 +146,14 @@ def _lay_out(desk: Desk, view: View) -> Parts:
             alike = _html("", "fk-alike-panel", js=WIPE)
         with gr.Tab("Layer by layer", id="layers"):
             method, stage, rows = _layers_tab(desk, view)
-        with gr.Tab(faithfulness.TITLE, id="faithfulness"):
-            truth = faithfulness.Tab(desk, view)
+        own = _own_tabs(desk, view)
     return Parts(
         state=state,
         verdict=verdict,
         dish=dish,
         scale=scale,
         link=link,
+        download=download,
         notice=notice,
         tabs=tabs,
         upload=upload,
@@ -158,18 +167,27 @@ def _lay_out(desk: Desk, view: View) -> Parts:
         method=method,
         stage=stage,
         rows=rows,
-        truth=truth,
+        own=own,
     )
 
 
-def _controls(desk: Desk, view: View) -> tuple[gr.Dropdown, gr.Radio, gr.HTML]:
+def _own_tabs(desk: Desk, view: View) -> dict[str, Any]:
+    own = {}
+    for name, module in OWN.items():
+        with gr.Tab(module.TITLE, id=name):
+            own[name] = module.Tab(desk, view)
+    return own
+
+
+def _controls(desk: Desk, view: View) -> tuple[gr.Dropdown, gr.Radio, gr.HTML, gr.HTML]:
     with gr.Column(elem_classes="fk-strip-controls"):
         label = "Maps show the evidence for"
         dish = gr.Dropdown(_choices(desk), value=view.choice, label=label, elem_id="fk-class", filterable=True)
         with gr.Row(elem_classes="fk-strip-row"):
             scale = gr.Radio(list(SCALES), value=view.scale, label="Colour scale", elem_id="fk-scale", min_width=120)
             link = _html(_link(view), "fk-link", js=LINK)
-    return dish, scale, link
+            download = _html(downloads.menu(view), "fk-download", js=DOWNLOAD)
+    return dish, scale, link, download
 
 
 def _compare_tab(desk: Desk, view: View) -> tuple[Any, ...]:
@@ -235,9 +253,10 @@ def _masthead(desk: Desk) -> str:
 
 
 def _link(view: View) -> str:
-    own = "" if view.photo.example else '<small class="fk-own">Your own photo isn’t part of the link.</small>'
+    own = "" if view.photo.example else '<small class="fk-own">without your own photo</small>'
     return (
-        f'<button type="button" class="fk-copy" data-query="{w.text(view.query)}">Copy link to this view</button>{own}'
+        f'<button type="button" class="fk-copy" data-query="{w.text(view.query)}" data-names="{" ".join(LINKED)}" '
+        f'title="A link that opens this very view">Copy link</button>{own}'
         '<span class="fk-copied" role="status" aria-live="polite"></span>'
     )
 
@@ -255,7 +274,7 @@ def _draw(desk: Desk, parts: Parts, view: View, *, photo: bool = False) -> Updat
 
 
 def _draw_tab(desk: Desk, parts: Parts, view: View) -> Updates:
-    panels: Updates = {parts.link: _link(view)}
+    panels: Updates = {}
     if view.tab not in view.drawn:
         view = view.shown(view.tab)
         if view.tab == "compare":
@@ -265,8 +284,8 @@ def _draw_tab(desk: Desk, parts: Parts, view: View) -> Updates:
             panels[parts.alike] = iam.alike_panel(desk, view)
         elif view.tab == "layers":
             panels[parts.rows] = layers.rows_panel(desk, view)
-        elif view.tab == "faithfulness":
-            panels |= parts.truth.drawn(view)
+        else:
+            panels |= parts.own[view.tab].drawn(view)
     return panels | {parts.state: view}
 
 
@@ -289,14 +308,30 @@ def _guarded(notice: gr.HTML, event: Callable[..., Updates]) -> Callable[..., Up
     return guarded
 
 
+def _linked(parts: Parts, event: Callable[..., Updates]) -> Callable[..., Updates]:
+    """Wherever an event changes the view, the link and the downloads follow."""
+
+    @wraps(event)
+    def linked(*arguments: Any, **named: Any) -> Updates:
+        updates = event(*arguments, **named)
+        if parts.state not in updates:
+            return updates
+        view = updates[parts.state]
+        return updates | {parts.link: _link(view), parts.download: downloads.menu(view)}
+
+    return linked
+
+
 def _connect(app: gr.Blocks, desk: Desk, parts: Parts, opening: View) -> None:
     events = _Events(desk, parts, opening)
 
     def on(trigger: Any, event: Callable[..., Updates], inputs: Sequence[Any] = (), **options: Any) -> None:
-        trigger(_guarded(parts.notice, event), [parts.state, *inputs], parts.all, **(QUEUE | options))
+        linked = _guarded(parts.notice, _linked(parts, event))
+        trigger(linked, [parts.state, *inputs], parts.all, **(QUEUE | options))
 
     on(app.load, events.restore)
     on(parts.upload.input, events.upload, [parts.upload], show_progress="minimal", show_progress_on=[parts.verdict])
+    on(parts.download.select, events.download)
     on(parts.examples.select, events.example, show_progress="minimal", show_progress_on=[parts.verdict])
     on(parts.answers.select, events.pick)
     on(parts.dish.input, events.choose, [parts.dish])
@@ -307,7 +342,8 @@ def _connect(app: gr.Blocks, desk: Desk, parts: Parts, opening: View) -> None:
     walk = "(view, stage) => { foodkd.stage(stage); return [view, stage]; }"
     on(parts.stage.change, events.stage, [parts.stage], js=walk, trigger_mode="always_last")
     on(parts.tabs.select, events.tab)
-    parts.truth.connect(on, parts.state)
+    for tab in parts.own.values():
+        tab.connect(on, parts.state, events.open)
 
 
 class _Events:
@@ -320,12 +356,12 @@ class _Events:
     def restore(self, view: View, request: gr.Request) -> Updates:
         """The page was opened: show what its link asks for."""
         asked = dict(request.query_params)
-        if not {"example", "class", "tab", "scale", "method", "stage"} & set(asked):
+        if not set(LINKED) & set(asked):
             return {self.parts.notice: ""}
         view, refused = self.desk.restore(asked, self.opening.change())
         parts = self.parts
         chosen: Updates = {parts.scale: view.scale, parts.method: view.method, parts.stage: view.stage + 1}
-        chosen |= {parts.tabs: gr.Tabs(selected=view.tab)}
+        chosen |= {parts.tabs: gr.Tabs(selected=view.tab), parts.alone: view.alone}
         return _draw(self.desk, parts, view, photo=True) | chosen | {parts.notice: w.notice(refused)}
 
     def upload(self, view: View, path: str | None) -> Updates:
@@ -342,9 +378,21 @@ class _Events:
         """An example was pressed."""
         return self._new_photo(view, self.desk.example(str(event._data.get("example", ""))))
 
-    def _new_photo(self, view: View, photo: Any) -> Updates:
+    def _new_photo(self, view: View, photo: Photo) -> Updates:
         changed = view.change(photo=photo, choice="teacher", place=None)
         return _draw(self.desk, self.parts, changed, photo=True)
+
+    def open(self, view: View, photo: Photo, tab: str = TABS[0], choice: str = "teacher") -> Updates:
+        """Another tab hands over a photo: it is shown on `tab`, for the teacher's answer or the class of that name."""
+        changed = view.change(photo=photo, choice=choice, place=None, tab=tab)
+        drawn = _draw(self.desk, self.parts, changed, photo=True)
+        return drawn | {self.parts.tabs: gr.Tabs(selected=tab)}
+
+    def download(self, view: View, event: gr.EventData) -> Updates:
+        """Something is to be downloaded: made now, from what is known."""
+        bench = self.parts.own["faithfulness"].bench
+        made = downloads.make(bench, view, str(event._data.get("kind", "")))
+        return {self.parts.download: downloads.menu(view, made)}
 
     def pick(self, view: View, event: gr.EventData) -> Updates:
         """A bar was pressed: its class is shown."""
@@ -375,7 +423,7 @@ class _Events:
     def stage(self, view: View, stage: float) -> Updates:
         """The slider moved: the browser has opened the stage already, only the view must know."""
         view = view.walked(min(self.desk.stages, max(1, int(stage))) - 1)
-        return {self.parts.state: view, self.parts.link: _link(view)}
+        return {self.parts.state: view}
 
     def tab(self, view: View, event: gr.SelectData) -> Updates:
         """A tab was opened: draw it unless it shows this very view already."""

@@ -4,11 +4,13 @@ A visitor's `View` (photo, class, tab, stage, method, scale) is an immutable val
 and a bounded store of explanations, keyed by the photo's content, live in the one `Desk`. Nothing else lasts.
 """
 
-import io
+import hashlib
 import json
-from base64 import b64encode
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,15 +32,19 @@ from foodkd.explain import (
     readable,
     shipped_agreement,
 )
+from foodkd.explain.faithfulness import BASELINES, CONTROLS, UNITS
+from foodkd.explain.render import data_uri as data_uri
+from foodkd.files import sha256
 from foodkd.nets import Pair
 
-TABS = ("compare", "iam", "layers", "faithfulness")
+TABS = ("compare", "iam", "layers", "faithfulness", "lesson", "testset")
 BOTH = ("teacher", "student")
 SCALES = ("shared", "own")
 METHODS = {name: METHOD_TITLES[name] for name in ("mean", "gradcam", "layercam", "eigencam")}
 SQUARE = 448  # side, in pixels, of the square that maps are drawn on: sharp at 1280 px, small over a phone's connection
 PREVIEW = 640  # longest side of the original as shown
-UNSURE_BELOW = 0.35  # both networks' calibrated confidence below this: "not sure". A choice, not a measured optimum.
+# Both networks' calibrated confidence below this: "not sure". A choice; docs/results.md says how often it is right.
+UNSURE_BELOW = 0.35
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
 
 
@@ -69,27 +75,35 @@ class Photo:
     """One opened photo, no larger than a screen needs.
 
     `small` (R, R, 3) is what the networks see, `square` (448, 448, 3) or less what maps are drawn on, `preview` a URL
-    holding the whole photo, `crop` the square's left, top, right, bottom as fractions of it.
+    holding the whole photo, `crop` the square's left, top, right, bottom as fractions of it. `name` is what downloads
+    call it, without folder or ending; `sha256` is its file's, where it came from one.
     """
 
     small: np.ndarray
     square: np.ndarray
     preview: str
     crop: tuple[float, float, float, float]
-    width: int
-    height: int
     example: Example | None = None
+    name: str = "photo"
+    sha256: str = ""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Photo":
         """Itself: a Photo never changes, so sessions may share the opening one."""
         return self
+
+    @cached_property
+    def key(self) -> str:
+        """Names the photo by what the networks see of it."""
+        return hashlib.sha256(self.small.tobytes()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
 class View:
     """Everything a visitor has chosen. `choice` is "teacher", "student" (their answer) or a class name.
 
-    `place` is the clicked point as fractions (x, y) of the square; `drawn` names the tabs whose panels show this view.
+    `place` is the clicked point as fractions (x, y) of the square. `baseline`, `unit` and `control` are tab 4's
+    choices, `covered` a photo's key and the mask painted on it. `drawn` names the tabs whose panels show this view,
+    `kept` holds what single tabs remember of their own, by the tab's name.
     """
 
     photo: Photo
@@ -100,7 +114,12 @@ class View:
     stage: int = 0
     place: tuple[float, float] | None = None
     alone: bool = False
+    baseline: str = BASELINES[0]
+    unit: str = UNITS[0]
+    control: str = CONTROLS[0]
+    covered: tuple[str, str] = ("", "")
     drawn: frozenset[str] = frozenset()
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
     def change(self, **chosen: Any) -> "View":
         """The view after a choice: what was drawn is out of date."""
@@ -123,16 +142,19 @@ class View:
         return replace(self, place=place)
 
     @property
+    def mask(self) -> str:
+        """The mask painted on this very photo, or nothing."""
+        key, mask = self.covered
+        return mask if key == self.photo.key else ""
+
+    def keeping(self, tab: str, choices: Any) -> "View":
+        """The view with what a tab remembers of its own; what is drawn stays."""
+        return replace(self, kept={**self.kept, tab: choices})
+
+    @property
     def query(self) -> str:
         """The query string that restores this view; a visitor's own photo is never part of it."""
-        parts = {
-            "example": self.photo.example.name if self.photo.example else "",
-            "class": "" if self.choice == "teacher" else self.choice,
-            "tab": "" if self.tab == TABS[0] else self.tab,
-            "scale": "" if self.scale == SCALES[0] else self.scale,
-            "method": "" if self.method == "gradcam" else self.method,
-            "stage": str(self.stage + 1) if self.stage else "",
-        }
+        parts = {name: linked.write(self) for name, linked in LINKED.items()}
         return urlencode({name: value for name, value in parts.items() if value})
 
 
@@ -142,11 +164,13 @@ class Desk:
     Args:
         pair: the networks; never changed.
         examples: the pictures on offer.
+        data: the dataset's root where the photos that the test set's answers belong to are at hand, or None.
     """
 
-    def __init__(self, pair: Pair, examples: tuple[Example, ...] = ()) -> None:
+    def __init__(self, pair: Pair, examples: tuple[Example, ...] = (), data: Path | None = None) -> None:
         """An empty desk."""
         self.pair = pair
+        self.data = data
         self.examples = {example.name: example for example in examples}
         self._answers = Explanations(pair)
 
@@ -171,13 +195,16 @@ class Desk:
 
     def photo(self, source: str | Path | Image.Image, *, example: Example | None = None) -> Photo:
         """Open any file as a `Photo`. Raises FoodkdError with one clear sentence."""
-        picture = open_photo(source)
         preprocessing = self.pair.preprocessing
+        picture = open_photo(source, shorter=preprocessing.enough)
         left, top, right, bottom = preprocessing.crop_box(picture.width, picture.height)
         crop = (left / picture.width, top / picture.height, right / picture.width, bottom / picture.height)
         square = np.asarray(fitted(preprocessing.square(picture), SQUARE))
         preview = data_uri(fitted(picture, PREVIEW))
-        return Photo(preprocessing.small(picture), square, preview, crop, picture.width, picture.height, example)
+        photo = Photo(preprocessing.small(picture), square, preview, crop, example)
+        if isinstance(source, Image.Image):
+            return photo
+        return replace(photo, name=plain_name(Path(source).stem), sha256=sha256(Path(source)))
 
     def example(self, name: str) -> Photo:
         """The example of that name. Raises FoodkdError naming those there are."""
@@ -206,7 +233,7 @@ class Desk:
         """The class whose maps are drawn."""
         if view.choice in BOTH:
             return self.best(view.photo, view.choice)[0]
-        return find_class(self.pair.classes, view.choice)
+        return self.pair.classes.index(view.choice)
 
     def chosen(self, view: View, choice: str) -> View:
         """The view with another class. Raises FoodkdError for one that the pair doesn't know."""
@@ -246,25 +273,88 @@ class Desk:
     def restore(self, query: Mapping[str, str], opening: View) -> tuple[View, list[str]]:
         """The view that a link asks for, and a sentence for each part of it that can't be had."""
         view, refused = opening, []
-        for name in ("example", "class", "tab", "scale", "method", "stage"):
+        for name, linked in LINKED.items():
             if not query.get(name):
                 continue
             try:
-                view = self._restored(view, name, query[name])
+                view = linked.read(self, view, query[name])
             except FoodkdError as error:
                 refused.append(str(error))
         return view, refused
 
-    def _restored(self, view: View, name: str, value: str) -> View:
-        if name == "example":
-            return view.change(photo=self.example(value))
-        if name == "class":
-            return self.chosen(view, value)
-        if name == "stage":
-            numbers = tuple(str(number) for number in range(1, self.stages + 1))
-            return view.change(stage=int(one_of(value, numbers, "stage")) - 1)
-        allowed = {"tab": TABS, "scale": SCALES, "method": tuple(METHODS)}[name]
-        return view.change(**{name: one_of(value, allowed, name)})
+
+@dataclass(frozen=True)
+class Linked:
+    """One thing that a link restores.
+
+    Attributes:
+        write: its value in a link to a view; empty as the page opens.
+        read: the view that such a value asks for. Raises FoodkdError naming what is allowed.
+    """
+
+    write: Callable[[View], str]
+    read: Callable[[Desk, View, str], View]
+
+
+def _plain(name: str, allowed: tuple[str, ...]) -> Linked:
+    """A field of the view that is one of a few words."""
+    default = View.__dataclass_fields__[name].default
+
+    def write(view: View) -> str:
+        value: str = getattr(view, name)
+        return "" if value == default else value
+
+    return Linked(write, lambda desk, view, value: view.change(**{name: one_of(value, allowed, name)}))
+
+
+def _read_stage(desk: Desk, view: View, value: str) -> View:
+    numbers = tuple(str(number) for number in range(1, desk.stages + 1))
+    return view.change(stage=int(one_of(value, numbers, "stage")) - 1)
+
+
+def _write_place(view: View) -> str:
+    return "" if view.place is None else " ".join(f"{100 * axis:.1f}" for axis in view.place)
+
+
+def _read_place(desk: Desk, view: View, value: str) -> View:
+    try:
+        x, y = (float(number) / 100 for number in value.split())
+    except ValueError:
+        x = y = math.nan
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise FoodkdError(
+            f"'{value}' is no place in a photo; give percent from left and from top, such as place=50+25."
+        )
+    return view.change(place=(x, y))
+
+
+def _read_alone(desk: Desk, view: View, value: str) -> View:
+    one_of(value, ("yes",), "third column")
+    if not desk.has_alone:
+        raise FoodkdError("This pair has no student that was trained alone, so there is no third column.")
+    return view.change(alone=True)
+
+
+# Everything that a link restores, in the order in which it is restored: a name in the query -> how.
+LINKED: dict[str, Linked] = {
+    "example": Linked(
+        lambda view: view.photo.example.name if view.photo.example else "",
+        lambda desk, view, value: view.change(photo=desk.example(value)),
+    ),
+    "class": Linked(
+        lambda view: "" if view.choice == "teacher" else view.choice,
+        lambda desk, view, value: desk.chosen(view, value),
+    ),
+    "tab": _plain("tab", TABS),
+    "scale": _plain("scale", SCALES),
+    "method": _plain("method", tuple(METHODS)),
+    "stage": Linked(lambda view: str(view.stage + 1) if view.stage else "", _read_stage),
+    "place": Linked(_write_place, _read_place),
+    "alone": Linked(lambda view: "yes" if view.alone else "", _read_alone),
+    "baseline": _plain("baseline", BASELINES),
+    "unit": _plain("unit", UNITS),
+    "control": _plain("control", CONTROLS),
+}
 
 
 def one_of(value: str, allowed: tuple[str, ...], what: str) -> str:
@@ -274,19 +364,14 @@ def one_of(value: str, allowed: tuple[str, ...], what: str) -> str:
     return value
 
 
+def plain_name(name: str) -> str:
+    """Any name as part of a file's name: letters, digits and dashes of ASCII, 40 at most."""
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii")
+    return re.sub(r"[^A-Za-z0-9_]+", "-", letters).strip("-_")[:40].rstrip("-_") or "photo"
+
+
 def fitted(picture: Image.Image, side: int) -> Image.Image:
     """The picture reduced (never enlarged) to fit a square of that side."""
     scale = min(1.0, side / max(picture.size))
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture if size == picture.size else picture.resize(size, Image.Resampling.LANCZOS)
-
-
-def data_uri(picture: Image.Image | np.ndarray, *, exact: bool = False) -> str:
-    """The picture inside a URL, so that it leaves no file on the server: JPEG, or PNG where each pixel counts."""
-    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
-    buffer = io.BytesIO()
-    if exact:
-        image.save(buffer, "PNG")
-    else:
-        image.convert("RGB").save(buffer, "JPEG", quality=88, subsampling=0)
-    return f"data:image/{'png' if exact else 'jpeg'};base64,{b64encode(buffer.getvalue()).decode('ascii')}"
+    return picture if size == picture.size else picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -38,10 +38,28 @@ def _path(self: gr.Image, payload: Any) -> str | None:
     return None if payload is None else str(payload.path)
 
 
+async def _fetched(self: gr.Image, place: Any) -> str | None:
+    """The photo's file, fetched if it lies at a web address; whatever goes wrong there is one sentence."""
+    try:
+        return await gr.Image.async_move_resource_to_block_cache(self, place)
+    except Exception as error:
+        given = str(place) if len(str(place)) < 200 else f"{str(place)[:200]} ..."
+        sentence = f"No photo can be fetched from {given}; give the public http or https address of an image file."
+        raise gr.Error(sentence, print_exception=False) from error
+
+
 # `gr.Image` that hands over the file untouched: Gradio would decode it first, without our limits and words. Made past
 # Gradio's own metaclass, which writes a .pyi file into the package for every class statement.
 PhotoInput: type[gr.Image] = ABCMeta.__new__(
-    type(gr.Image), "PhotoInput", (gr.Image,), {"preprocess": _path, "is_template": True, "__module__": __name__}
+    type(gr.Image),
+    "PhotoInput",
+    (gr.Image,),
+    {
+        "preprocess": _path,
+        "async_move_resource_to_block_cache": _fetched,
+        "is_template": True,
+        "__module__": __name__,
+    },
 )
 
 

@@ -16,7 +16,11 @@ from foodkd.nets import Pair
 EXPECTED = {
     "forward": {"teacher_pass_s", "student_pass_s", "teacher_to_student_ratio"},
     "train": {"teacher_bare_s", "student_bare_s", "joint_step_s", "photos_per_s", "joint_to_bare_ratio"},
-    "app": {"first_answer_ratio", "new_photo_ratio", "class_compare_ratio", "class_iam_ratio", "class_layers_ratio"},
+    "app": {
+        *("first_answer_ratio", "new_photo_ratio", "new_small_photo_ratio", "new_photo_of_aim_ratio"),
+        *("class_compare_ratio", "class_iam_ratio", "class_layers_ratio", "class_faithfulness_ratio"),
+        "class_curves_ratio",
+    },
 }
 
 

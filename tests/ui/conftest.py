@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,13 +18,18 @@ def desk(tiny_pair: Pair):
 
 
 @pytest.fixture(scope="session")
-def app_url(tiny_pair: Pair) -> Iterator[str]:
+def app(tiny_pair: Pair) -> Iterator[gr.Blocks]:
     from foodkd.ui import build_app, launch
 
     app = build_app(tiny_pair)
-    _, url, _ = launch(app, host="127.0.0.1", prevent_thread_lock=True, quiet=True)
-    yield url
+    launch(app, host="127.0.0.1", prevent_thread_lock=True, quiet=True)
+    yield app
     app.close(verbose=False)
+
+
+@pytest.fixture(scope="session")
+def app_url(app: gr.Blocks) -> str:
+    return app.local_url
 
 
 @pytest.fixture(scope="session")

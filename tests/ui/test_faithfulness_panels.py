@@ -1,6 +1,7 @@
 """Tab 4: what its panels say before and after measuring, the brush's masks, and its events without a server."""
 
 import re
+from dataclasses import replace
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -24,8 +25,8 @@ def bench(desk: Desk) -> tab4.Bench:
 
 
 @pytest.fixture
-def trial(desk: Desk) -> tab4.TrialView:
-    return tab4.TrialView.of(desk.opening())
+def trial(desk: Desk) -> View:
+    return desk.opening()
 
 
 @pytest.fixture
@@ -53,18 +54,8 @@ def asks(panel: str) -> bool:
 # --- the view
 
 
-def test_a_view_keeps_its_choices_of_this_tab_when_the_page_changes_it(desk: Desk) -> None:
-    view = desk.opening().change(scale="own")
-    trial = tab4.TrialView.of(view)
-    assert isinstance(trial, View) and trial.scale == "own" and trial.photo is view.photo
-    grey = tab4.TrialView(**{**vars(trial), "baseline": "grey", "unit": "logit"})
-    changed = grey.change(scale="shared").opened("faithfulness").shown("faithfulness")
-    assert tab4.TrialView.of(changed) is changed
-    assert (changed.baseline, changed.unit, changed.scale) == ("grey", "logit", "shared")
-
-
-def test_what_was_painted_on_one_photo_is_not_on_the_next(desk: Desk, trial: tab4.TrialView) -> None:
-    painted = tab4.TrialView(**{**vars(trial), "covered": (tab4.photo_key(trial), "abcd")})
+def test_what_was_painted_on_one_photo_is_not_on_the_next(desk: Desk, trial: View) -> None:
+    painted = replace(trial, covered=(trial.photo.key, "abcd"))
     assert painted.mask == "abcd"
     other = painted.change(photo=desk.example(list(desk.examples)[1]))
     assert other.mask == "" and other.change(photo=trial.photo).mask == "abcd"
@@ -94,9 +85,7 @@ def test_what_is_no_mask_is_refused(wrong: str) -> None:
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_the_brightest_fifth_is_a_fifth_and_holds_the_strongest_place(
-    desk: Desk, trial: tab4.TrialView, name: str
-) -> None:
+def test_the_brightest_fifth_is_a_fifth_and_holds_the_strongest_place(desk: Desk, trial: View, name: str) -> None:
     one = desk.iam(trial, name)
     mask = tab4.brightest(one, 64)
     assert mask.sum() == round(0.2 * 64 * 64)
@@ -108,16 +97,14 @@ def test_the_brightest_fifth_is_a_fifth_and_holds_the_strongest_place(
 # --- the bench
 
 
-def test_the_bench_measures_once_by_content_and_forgets_the_oldest(
-    desk: Desk, trial: tab4.TrialView, counted: list[str]
-) -> None:
+def test_the_bench_measures_once_by_content_and_forgets_the_oldest(desk: Desk, trial: View, counted: list[str]) -> None:
     bench = tab4.Bench(desk, limit=2)
     assert bench.curves(trial, "student", known=True) is None and not counted
     first = bench.curves(trial, "student")
     again = trial.change(photo=desk.example(trial.photo.example.name if trial.photo.example else ""))
     assert bench.curves(again, "student") is first and counted == ["student"]
     assert bench.next_missing(bench.curves, trial) == "teacher"
-    bench.curves(tab4.TrialView(**{**vars(trial), "baseline": "grey"}), "student")
+    bench.curves(replace(trial, baseline="grey"), "student")
     others = [name for index, name in enumerate(desk.pair.classes) if index != desk.class_index(trial)]
     bench.curves(trial.change(choice=others[0]), "student")
     bench.curves(trial.change(choice=others[1]), "student")
@@ -127,9 +114,7 @@ def test_the_bench_measures_once_by_content_and_forgets_the_oldest(
 # --- panels
 
 
-def test_curves_are_asked_for_one_network_at_a_time(
-    bench: tab4.Bench, trial: tab4.TrialView, counted: list[str]
-) -> None:
+def test_curves_are_asked_for_one_network_at_a_time(bench: tab4.Bench, trial: View, counted: list[str]) -> None:
     panel = tab4.curves_panel(bench, trial)
     assert asks(panel) and "<svg" not in panel and not counted
     bench.curves(trial, "teacher")
@@ -143,10 +128,10 @@ def test_curves_are_asked_for_one_network_at_a_time(
 
 @pytest.mark.parametrize("unit", ["probability", "logit"])
 def test_curves_show_what_was_measured_in_one_unit(
-    bench: tab4.Bench, trial: tab4.TrialView, counted: list[str], unit: str
+    bench: tab4.Bench, trial: View, counted: list[str], unit: str
 ) -> None:
     results = {name: bench.curves(trial, name) for name in BOTH}
-    panel = tab4.curves_panel(bench, tab4.TrialView(**{**vars(trial), "unit": unit}))
+    panel = tab4.curves_panel(bench, replace(trial, unit=unit))
     assert len(counted) == 2  # the switch measured nothing
     for name, result in results.items():
         assert result is not None
@@ -163,14 +148,12 @@ def test_a_lead_within_the_spread_is_none() -> None:
     assert tab4.worth(0.04, 0.03) == "better than chance" and tab4.worth(-0.04, 0.03) == "worse than chance"
 
 
-def test_the_covered_panel_answers_the_photo_that_is_left(desk: Desk, trial: tab4.TrialView) -> None:
+def test_the_covered_panel_answers_the_photo_that_is_left(desk: Desk, trial: View) -> None:
     whole = tab4.covered_panel(desk, trial)
     assert "nothing is covered yet" in whole and whole.count("same first answer") == 2
     mask = np.zeros((64, 64), bool)
     mask[:, :32] = True
-    painted = tab4.TrialView(
-        **{**vars(trial), "covered": (tab4.photo_key(trial), tab4.packed(mask)), "baseline": "grey"}
-    )
+    painted = View(**{**vars(trial), "covered": (trial.photo.key, tab4.packed(mask)), "baseline": "grey"})
     panel = tab4.covered_panel(desk, painted)
     assert "50&#8239;% of it covered" in panel
     left = trial.photo.small.copy()
@@ -180,7 +163,7 @@ def test_the_covered_panel_answers_the_photo_that_is_left(desk: Desk, trial: tab
         assert f"→ {now.logits[desk.class_index(trial)]:+.2f}".replace("-", "\u2212") in panel
 
 
-def test_the_brush_offers_each_networks_brightest_fifth(desk: Desk, trial: tab4.TrialView) -> None:
+def test_the_brush_offers_each_networks_brightest_fifth(desk: Desk, trial: View) -> None:
     panel = tab4.brush_panel(desk, trial)
     puts = re.findall(r'data-put="(.*?)"', panel)
     fifths = [tab4.brightest(desk.iam(trial, name), 64) for name in BOTH]
@@ -189,7 +172,7 @@ def test_the_brush_offers_each_networks_brightest_fifth(desk: Desk, trial: tab4.
     assert 'data-side="64"' in panel and panel.count("<img") == 4 and panel.count('alt=""') == 1
 
 
-def test_random_weights_are_shown_when_asked_for(bench: tab4.Bench, trial: tab4.TrialView, counted: list[str]) -> None:
+def test_random_weights_are_shown_when_asked_for(bench: tab4.Bench, trial: View, counted: list[str]) -> None:
     assert tab4.broken_panel(bench, trial) == ""
     assert asks(tab4.broken_panel(bench, trial, asked=True)) and not counted
     for name in BOTH:
@@ -205,9 +188,7 @@ def test_random_weights_are_shown_when_asked_for(bench: tab4.Bench, trial: tab4.
 # --- events
 
 
-def test_events_of_the_tab(
-    desk: Desk, trial: tab4.TrialView, counted: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_events_of_the_tab(desk: Desk, trial: View, counted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tab4, "randomised", lambda *arguments: islice(randomisation(*arguments), 1))
     bound: dict[Any, Any] = {}
     with gr.Blocks():
@@ -229,12 +210,12 @@ def test_events_of_the_tab(
         assert not asks(tab.on_break(trial)[tab.broken])
 
 
-def test_the_brush_event_keeps_the_mask_and_refuses_what_is_none(desk: Desk, trial: tab4.TrialView) -> None:
+def test_the_brush_event_keeps_the_mask_and_refuses_what_is_none(desk: Desk, trial: View) -> None:
     with gr.Blocks():
         state, tab = gr.State(None), tab4.Tab(desk, trial)
         tab.connect(lambda *_, **__: None, state)
     mask = tab4.packed(np.ones((64, 64), bool))
-    event: Any = SimpleNamespace(_data={"mask": mask, "photo": tab4.photo_key(trial)})
+    event: Any = SimpleNamespace(_data={"mask": mask, "photo": trial.photo.key})
     updates = tab.on_brush(trial, event)
     assert updates[state].mask == mask and "all of it" in updates[tab.covered].replace("100&#8239;%", "all")
     stale: Any = SimpleNamespace(_data={"mask": mask, "photo": "another"})

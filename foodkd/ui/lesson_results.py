@@ -1,0 +1,167 @@
+"""Steps 5 and 6 of the lesson: what each term bought, two photos where a teacher helped and hurt; a handout."""
+
+from base64 import b64encode
+from math import ceil, floor
+
+from foodkd.explain import render
+from foodkd.explain.ablation import Ablation, Difference, Rates, Row, summary
+from foodkd.explain.soft_labels import helped_and_hurt
+from foodkd.ui import widgets as w
+from foodkd.ui.handout import handout
+from foodkd.ui.lesson_board import Board, Choices, asking
+from foodkd.ui.session import View
+
+COMMAND = "python -m benchmarks.ablation --help"
+CHIPS = {"ce": "labels", "kd": "answers (KD)", "mld": "stages (MLD)", "iam": "places (IAM)"}
+
+
+def panel(board: Board, view: View, choices: Choices) -> str:
+    """The table of the ablation, and the two photos."""
+    said = w.note(
+        "Is it worth it? Train the same small network again and again, each time with one more thing to learn from, "
+        "and count on photos that none of them has seen.",
+        limits="A difference whose interval reaches across zero may be luck.",
+    )
+    return f"{said}{_ablation(board)}{_two_photos(board)}"
+
+
+# --- the table
+
+
+def _ablation(board: Board) -> str:
+    found = board.ablation
+    if found is None:
+        words = "The comparison was not made for this pair yet. This command says how to make it: "
+        return w.note(f"{words}<code>{w.text(COMMAND)}</code>")
+    ends = _ends(found)
+    rows = "".join(_row(row, ends) for row in found.rows)
+    low, high = ends
+    head = (
+        "<th>Trained with</th><th>Student right</th><th>More than alone<small>95 % interval, "
+        f"{100 * low:+.0f} to {100 * high:+.0f} points</small></th><th>Teacher right</th>"
+        "<th>Maps agree<small>cosine</small></th>"
+    ).replace("-", "\N{MINUS SIGN}")
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    setting = w.note(w.text(found.setting), limits=f"Made with <code>{w.text(found.command)}</code>")
+    return f'<div class="fk-ablation">{table}</div>{setting}'
+
+
+def _ends(found: Ablation) -> tuple[float, float]:
+    """One scale for all intervals, in whole points, with zero on it."""
+    given = [row.difference for row in found.rows if row.difference]
+    low = min([0.0, *(one.low for one in given)])
+    high = max([0.0, *(one.high for one in given)])
+    return floor(100 * low) / 100, max(0.01, ceil(100 * high) / 100)
+
+
+def _row(row: Row, ends: tuple[float, float]) -> str:
+    chips = "".join(f"<i>{w.text(CHIPS.get(term, term))}</i>" for term in row.terms)
+    part = f"<small>{100 * row.share:.0f} % of the labels</small>" if row.share < 1 else ""
+    name = f'<th scope="row">{w.text(row.title)}<span class="fk-chips">{chips}</span>{part}</th>'
+    agree = _mean(row.agreement.iam_cosine, percent=False) if row.agreement else "–"
+    apart = summary(row.agreement.iam_cosine_mismatched) if row.agreement else None
+    beside = f"<small>unrelated: {apart.mean:.2f}</small>" if apart else ""
+    cells = f"<td>{_rates(row.student)}</td><td>{_interval(row.difference, ends)}</td><td>{_rates(row.teacher)}</td>"
+    return f'<tr data-row="{w.text(row.row)}">{name}{cells}<td>{agree}{beside}</td></tr>'
+
+
+def _rates(rates: Rates | None) -> str:
+    return _mean(rates.top1) if rates else "–"
+
+
+def _mean(values: tuple[float, ...], *, percent: bool = True) -> str:
+    """Mean over seeds, and how much the seeds differ where there are several."""
+    found = summary(values)
+    if found is None:
+        return "–"
+    size, digits, unit = (100, 1, "&#8239;%") if percent else (1, 2, "")
+    spread = (
+        "" if found.deviation is None else f"<small>± {size * found.deviation:.{digits}f}, {len(values)} seeds</small>"
+    )
+    return f"<b>{size * found.mean:.{digits}f}{unit}</b>{spread}"
+
+
+def _interval(difference: Difference | None, ends: tuple[float, float]) -> str:
+    """Dot and whisker on the common scale, with its numbers."""
+    if difference is None:
+        return "–"
+    low, high = ends
+    places = [100 * (value - low) / (high - low) for value in (0.0, difference.low, difference.mean, difference.high)]
+    zero, left, middle, right = places
+    drawn = (
+        f'<span class="fk-whisker" aria-hidden="true"><u style="left:{zero:.1f}%"></u>'
+        f'<s style="left:{left:.1f}%;width:{right - left:.1f}%"></s><i style="left:{middle:.1f}%"></i></span>'
+    )
+    between = f"{w.signed(100 * difference.low, digits=1)} to {w.signed(100 * difference.high, digits=1)}"
+    return f"<b>{w.signed(100 * difference.mean, digits=1)} points</b>{drawn}<small>{between}</small>"
+
+
+# --- the two photos
+
+
+def _two_photos(board: Board) -> str:
+    if not board.desk.has_alone or not board.names:
+        return ""
+    head = "<h4>One photo where the teacher helped, one where it hurt</h4>"
+    if board.unanswered:
+        return head + asking("examples", "The networks look at the examples …")
+    taught, alone = board.answers("student"), board.answers("student-alone")
+    assert taught is not None and alone is not None
+    dishes = list(board.dishes.values())
+    best, worst = helped_and_hurt(taught, alone, dishes)
+    names = board.names
+    gains = {i: float(taught[i, dishes[i]] - alone[i, dishes[i]]) for i in (best, worst)}
+    cards = [_photo(board, names[i], i, title, gains[i]) for i, title in _titles(gains, best, worst).items()]
+    said = w.note(
+        f"The student that had a teacher beside its twin that had none, on {len(names)} rendered meals: where the "
+        "right dish gained the largest share, and where it lost most.",
+        limits="Picked because they are extreme: they show what can happen, not what usually does.",
+    )
+    return f'{head}{said}<div class="fk-two-photos">{"".join(cards)}</div>'
+
+
+def _titles(gains: dict[int, float], best: int, worst: int) -> dict[int, str]:
+    """What the two photos stand for; where nothing was lost, that is said."""
+    lost = "Hurt most" if gains[worst] <= -0.01 else "Hurt hardly anywhere" if gains[worst] < 0 else "Helped least"
+    won = "Helped most" if gains[best] > 0 else "Helped nowhere"
+    return {best: won} | ({worst: lost} if worst != best else {})
+
+
+def _photo(board: Board, name: str, index: int, title: str, gain: float) -> str:
+    example, dish = board.desk.examples[name], board.dishes[name]
+    rows = ""
+    for network in ("student", "student-alone"):
+        answers = board.answers(network)
+        assert answers is not None
+        first, share = int(answers[index].argmax()), float(answers[index, dish])
+        says = f"says {w.text(board.desk.name(first))}" + (" ✓" if first == dish else "")
+        listed = w.bar(f"{w.tag(network)} <small>{says}</small>", w.percent(share), share)
+        rows += f'<ol class="fk-bars fk-{network}">{listed}</ol>'
+    image = w.picture(render.canvas(board.photos[name].square, 224), example.alt)
+    label = f'<p class="fk-label">Share of {w.text(board.desk.name(dish))}</p>'
+    head = f"<h5>{title}: {w.text(example.title)} <small>{w.signed(100 * gain, digits=1)} points</small></h5>"
+    return f"<section>{head}<div>{w.figure(image)}<div>{label}{rows}</div></div></section>"
+
+
+# --- take it along
+
+
+def handout_panel(board: Board, view: View, choices: Choices) -> str:
+    """The handout: to look at, to print, to keep."""
+    page = handout(board.desk.pair, board.desk.costs)
+    url = "data:text/html;charset=utf-8;base64," + b64encode(page.encode("utf-8")).decode("ascii")
+    said = w.note(
+        "One page for a class: what to try in this app, questions with room for answers, and this pair’s own numbers. "
+        "Nothing in it needs the network.",
+        limits="For a projector, “Large type” above enlarges every step of the lesson.",
+    )
+    name = f"foodkd-lesson-{w.text(board.desk.pair.name)}.html"
+    tools = (
+        f'<p class="fk-take"><a class="fk-strong" download="{name}" href="{url}">Download the handout</a>'
+        '<button type="button" id="fk-print" class="fk-plain" data-print>Print it</button></p>'
+    )
+    frame = (
+        f'<iframe class="fk-sheet" title="The handout" sandbox="allow-same-origin allow-modals" '
+        f'srcdoc="{w.text(page)}"></iframe>'
+    )
+    return f"{said}{tools}{frame}"
