@@ -61,11 +61,12 @@ def app_url(browser, tiny_pair) -> Iterator[str]:
 
 @pytest.fixture
 def visit(browser, app_url) -> Iterator[Callable]:
-    """visit(query="", width=1280, height=800) opens the app as another visitor."""
+    """visit(query="", width=1280, height=800, touch=False) opens the app as another visitor."""
     contexts, wrong = [], []
 
-    def opened(query: str = "", *, width: int = 1280, height: int = 800):
-        context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
+    def opened(query: str = "", *, width: int = 1280, height: int = 800, touch: bool = False):
+        viewport = {"width": width, "height": height}
+        context = browser.new_context(viewport=viewport, reduced_motion="reduce", has_touch=touch)
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()

@@ -62,7 +62,7 @@ def test_a_photo_is_uploaded_and_drives_every_tab(visit, own_photo):
     page = visit()
     page.set_input_files("#fk-upload input[type=file]", own_photo)
     expect(page.get_by_alt_text("The photo you chose").first).to_be_visible()
-    expect(page.locator(".fk-own")).to_have_text("Your own photo isn’t part of the link.")
+    expect(page.locator(".fk-own")).to_have_text("without your own photo")
     crop = page.locator(".fk-crop").bounding_box()
     photo = page.locator(".fk-original img").bounding_box()
     assert crop["width"] == pytest.approx(photo["width"] * 2 / 3, abs=2)
@@ -134,6 +134,28 @@ def test_the_wipe_moves_with_the_keyboard(visit):
     assert page.locator(".fk-wipe").evaluate("frame => frame.style.getPropertyValue('--edge')") == "1%"
 
 
+def test_the_tabs_are_walked_with_arrow_keys(visit):
+    page = visit()
+    page.get_by_role("tab", name="Compare").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Where they look")).to_be_focused()
+    expect(page.locator(".fk-places").first).to_be_visible()
+    page.keyboard.press("Home")
+    expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
+
+
+def test_a_finger_marks_a_place_and_moves_the_wipe(visit):
+    page = visit("?tab=iam", width=390, height=844, touch=True)
+    page.locator(".fk-places").first.tap(position={"x": 6, "y": 6})
+    expect(page.locator(".fk-place header").first).to_contain_text("column 1, row 1")
+    expect(page).to_have_url(re.compile("place="))
+    wipe = page.locator(".fk-wipe input")
+    box = wipe.bounding_box()
+    wipe.tap(position={"x": 0.2 * box["width"], "y": 0.5 * box["height"]})
+    edge = page.locator(".fk-wipe").evaluate("frame => parseFloat(frame.style.getPropertyValue('--edge'))")
+    assert edge == pytest.approx(20, abs=6)
+
+
 def test_method_and_stage_change_and_the_link_knows(visit):
     page = visit()
     tab(page, "Layer by layer", ".fk-stage")
@@ -154,13 +176,14 @@ def test_a_link_restores_the_view(visit, tiny_pair):
     first = visit()
     example = first.locator(".fk-examples button").nth(2).get_attribute("data-example")
     dish = tiny_pair.classes[3]
-    page = visit(f"?example={example}&class={dish}&tab=layers&stage=2&method=layercam&scale=own")
+    page = visit(f"?example={example}&class={dish}&tab=layers&stage=2&method=layercam&scale=own&unit=logit&place=20+30")
     expect(page.locator(".fk-stage.fk-current")).to_have_attribute("data-index", "2")
     expect(page.locator("#fk-rows .fk-note")).to_contain_text(dish.replace("_", " "))
     assert page.get_by_label("Layer-CAM").is_checked()
     assert page.get_by_label("own", exact=True).is_checked()
     asked = parse_qs(urlsplit(page.url).query)
     wanted = {"example": example, "class": dish, "tab": "layers", "stage": "2", "method": "layercam", "scale": "own"}
+    wanted |= {"unit": "logit", "place": "20.0 30.0"}
     assert asked == {name: [value] for name, value in wanted.items()}
     page.get_by_role("tab", name="Compare").click()
     expect(page.locator(f'.fk-examples button[data-example="{example}"]')).to_have_attribute("aria-pressed", "true")
