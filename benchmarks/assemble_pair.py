@@ -1,14 +1,16 @@
 """Put a shipped pair together from two runs and measure it.
 
-    python benchmarks/predict.py runs/joint/last teacher --data DATA --out runs/logits/teacher.npz
-    python benchmarks/predict.py runs/joint/last student --data DATA --out runs/logits/student.npz
-    python benchmarks/predict.py runs/alone/last student --data DATA --out runs/logits/student-alone.npz
-    python benchmarks/assemble_pair.py runs/joint/last --alone runs/alone/last --data DATA --logits runs/logits \\
-        --out checkpoints/food101-64
+    python -m benchmarks.predict runs/joint/last teacher --data DATA --out runs/logits/teacher.npz
+    python -m benchmarks.predict runs/joint/last student --data DATA --out runs/logits/student.npz
+    python -m benchmarks.predict runs/alone/last student --data DATA --out runs/logits/student-alone.npz
+    python -m benchmarks.assemble_pair runs/joint/last --alone runs/alone/last --data DATA --logits runs/logits \\
+        --out checkpoints/food101-64 [--began-with PAIR]
 
 Takes teacher, student and auxiliary classifiers from the joint run and the student that learned alone from the other.
 Agreement of the maps is measured on validation photos, accuracy on the whole official test split, by the code behind
-`foodkd evaluate`.
+`foodkd evaluate`. What all networks answered on that split goes with the pair, as answers.npz; what else lay beside an
+earlier pair there (model card, ablation, playback) stays. Runs that went on from an earlier pair name it, so that
+pair.json tells the whole training.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ import torch
 from foodkd.data import Photos, open_photos
 from foodkd.errors import FoodkdError
 from foodkd.explain import measure_agreement
+from foodkd.explain.answers import FILE, Answers
+from foodkd.files import whole_file
 from foodkd.nets import Pair
 from foodkd.train.metrics import judge
 
@@ -30,15 +34,23 @@ MAP_PHOTOS = 303
 """Validation photos for the agreement of maps: three of each of 101 classes."""
 
 
-def assemble(joint: Path, alone: Path) -> Pair:
-    """The joint run's pair with the lone student beside it, and how each of the three was trained."""
+TRAINED = ("recipe", "starting_weights", "training")
+"""What pair.json says about how networks came about."""
+BESIDE = ("README.md", "ablation.json", "playback.npz")
+
+
+def assemble(joint: Path, alone: Path, began_with: Path | None = None) -> Pair:
+    """The joint run's pair with the lone student beside it, and how each of the three was trained, all legs of it."""
     pair, other = Pair.load(joint), Pair.load(alone)
     settings = {**pair.settings, "student-alone": other.settings["student"]}
     networks = {**pair.networks, "student-alone": other.networks["student"]}
     temperatures = {**pair.temperatures, "student-alone": other.temperatures["student"]}
-    kept = ("recipe", "starting_weights", "training")
-    info: dict[str, Any] = {key: pair.info[key] for key in kept}
-    info["student-alone"] = {key: other.info[key] for key in kept}
+    info: dict[str, Any] = {key: pair.info[key] for key in TRAINED}
+    info["student-alone"] = {key: other.info[key] for key in TRAINED}
+    if began_with is not None:
+        first = Pair.load(began_with).info
+        own = {key: first[key] for key in (*TRAINED, "student-alone", "metrics") if key in first}
+        info["earlier"] = [*first.get("earlier", []), own]
     return Pair(pair.classes, pair.preprocessing, networks, settings, pair.auxiliary, temperatures, info)
 
 
@@ -49,19 +61,22 @@ def map_agreement(pair: Pair, photos: Photos) -> dict[str, Any]:
     return {key: value.to_json() for key, value in measured.items()}
 
 
-def metrics(pair: Pair, folder: Path) -> dict[str, Any]:
-    """The test figures, from logits that these very weights gave.
+def kept_logits(pair: Pair, folder: Path) -> tuple[dict[str, torch.Tensor], torch.Tensor, list[str]]:
+    """Every network's logits on the test photos, their labels and their ids.
 
     Raises:
-        FoodkdError: logits of other weights.
+        FoodkdError: logits of other weights, or not all on the same photos.
     """
-    logits, labels = {}, torch.empty(0)
+    logits, labels, ids = {}, torch.empty(0), None
     for name in pair.networks:
         kept = np.load(folder / f"{name}.npz")
         if str(kept["sha256"]) != pair.info["networks"][name]["sha256"]:
             raise FoodkdError(f"{folder / name}.npz comes from other weights than {pair.path}; predict again.")
+        if ids is not None and ids != kept["ids"].tolist():
+            raise FoodkdError(f"{folder / name}.npz is about other photos than the networks before it; predict again.")
         logits[name], labels = torch.from_numpy(kept["logits"]), torch.from_numpy(kept["labels"])
-    return judge(pair, logits, labels)
+        ids = kept["ids"].tolist()
+    return logits, labels, ids or []
 
 
 def main() -> None:
@@ -70,14 +85,23 @@ def main() -> None:
     parser.add_argument("joint", type=Path)
     for option in ("--alone", "--data", "--logits", "--out"):
         parser.add_argument(option, type=Path, required=True)
+    parser.add_argument("--began-with", type=Path, help="the pair that both runs went on from")
     options = parser.parse_args()
-    assemble(options.joint, options.alone).save(options.out, replace=True)
+    beside = {name: (options.out / name).read_bytes() for name in BESIDE if (options.out / name).is_file()}
+    assemble(options.joint, options.alone, options.began_with).save(options.out, replace=True)
     pair = Pair.load(options.out)  # what is measured is what ships: the fp16 weights
-    pair.info["metrics"] = metrics(pair, options.logits)
+    logits, labels, ids = kept_logits(pair, options.logits)
+    pair.info["metrics"] = judge(pair, logits, labels)
     data = pair.info["recipe"]["data"]
     common = {"resolution": data["resolution"], "holdout": data["holdout"]}
     pair.info["agreement"] = map_agreement(pair, open_photos("food101", options.data, "validation", **common))
     pair.save(options.out, replace=True)
+    arrays = {name: values.numpy() for name, values in logits.items()}
+    # Saving swaps the whole folder, so this comes last.
+    for name, content in beside.items():
+        with whole_file(options.out / name) as temporary:
+            temporary.write_bytes(content)
+    Answers.of(pair, arrays, ids, labels.numpy(), dataset="food101", split="test").save(options.out / FILE)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the shipped pair says to each rendered example, right or wrong; prints a Markdown table for docs/results.md.
 
-    python benchmarks/examples.py [CHECKPOINT]
+    python -m benchmarks.examples [CHECKPOINT]
 
 The pictures were made before the pair was trained and were not changed to suit it.
 """

@@ -1,6 +1,6 @@
 """One network's logits on the official test photos, kept in a file, so that several can be computed side by side.
 
-python benchmarks/predict.py runs/joint/last teacher --data DATA --out runs/logits/teacher.npz
+python -m benchmarks.predict runs/joint/last teacher --data DATA --out runs/logits/teacher.npz
 """
 
 from __future__ import annotations

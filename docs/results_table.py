@@ -1,9 +1,9 @@
-"""The table of results in README.md, made from the shipped pair's pair.json so that no number is typed by hand.
+"""The table of results in README.md and in the model card, made from the shipped pair's pair.json.
 
 Usage:
     python docs/results_table.py            prints it
-    python docs/results_table.py --write    puts it into README.md, between its markers
-    python docs/results_table.py --check    fails when README.md says something else
+    python docs/results_table.py --write    puts it into both, between their markers
+    python docs/results_table.py --check    fails when one of them says something else
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKPOINT = Path("checkpoints/food101-64")
+PAGES = (Path("README.md"), CHECKPOINT / "README.md")
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 NO_PAIR = "No trained pair is shipped yet, so there is no number to show."
 NOT_MEASURED = "The shipped pair has not been measured yet, so there is no number to show."
@@ -78,21 +79,21 @@ def read_info(folder: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def section(readme: str) -> str:
-    """What stands between README's two markers.
+def section(page: str) -> str:
+    """What stands between a page's two markers.
 
     Raises:
         ValueError: a marker is missing.
     """
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
-        raise ValueError(f"README.md needs the markers {BEGIN} and {END}, once each.")
-    return readme.partition(BEGIN)[2].partition(END)[0].strip()
+    if page.count(BEGIN) != 1 or page.count(END) != 1:
+        raise ValueError(f"The page needs the markers {BEGIN} and {END}, once each.")
+    return page.partition(BEGIN)[2].partition(END)[0].strip()
 
 
-def with_section(readme: str, table: str) -> str:
-    """README with another table between its markers."""
-    section(readme)
-    before, _, rest = readme.partition(BEGIN)
+def with_section(page: str, table: str) -> str:
+    """A page with another table between its markers."""
+    section(page)
+    before, _, rest = page.partition(BEGIN)
     after = rest.partition(END)[2]
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
@@ -101,18 +102,22 @@ def main() -> int:
     """Print, write or check the table; exit status 1 when a check fails."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--write", action="store_true", help="put the table into README.md")
-    choice.add_argument("--check", action="store_true", help="fail when README.md says something else")
+    choice.add_argument("--write", action="store_true", help="put the table into the pages")
+    choice.add_argument("--check", action="store_true", help="fail when a page says something else")
     options = parser.parse_args()
-    readme, table = ROOT / "README.md", results_table(read_info(ROOT / CHECKPOINT))
-    text = readme.read_text(encoding="utf-8")
-    if options.write:
-        readme.write_text(with_section(text, table), encoding="utf-8")
-    elif options.check and section(text) != table:
-        print("README.md's results differ from pair.json's; run: python docs/results_table.py --write", file=sys.stderr)
-        return 1
-    else:
+    table = results_table(read_info(ROOT / CHECKPOINT))
+    if not (options.write or options.check):
         print(table)
+        return 0
+    stale = [page for page in PAGES if section((ROOT / page).read_text(encoding="utf-8")) != table]
+    for page in stale if options.write else ():
+        text = (ROOT / page).read_text(encoding="utf-8")
+        (ROOT / page).write_text(with_section(text, table), encoding="utf-8")
+    if options.check and stale:
+        print(
+            f"{stale[0]} does not say what pair.json says; run: python docs/results_table.py --write", file=sys.stderr
+        )
+        return 1
     return 0
 
 

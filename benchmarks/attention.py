@@ -1,0 +1,241 @@
+"""What attention learns: do teacher and student come to look at the same place, and does it go with being right?
+
+    python -m benchmarks.attention epochs runs/joint --data DATA --out docs/attention [--start PAIR --offset EPOCHS]
+    python -m benchmarks.attention photos checkpoints/food101-64 --data DATA --out docs/attention
+    python -m benchmarks.attention faithfulness checkpoints/food101-64 --data DATA --out docs/attention
+
+`epochs`: agreement of the maps above that of mismatched photos, by stage, at every evaluation of a run (its kept
+weights). `photos`: how the agreement of a photo's (a class's) maps goes with the student's being right about it.
+`faithfulness`: mean areas under deletion and insertion curves of both networks. All on photos held out of the training
+split. Each writes a .json, a .md table and, where there is one, a .png figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from foodkd.data import Photos, open_photos
+from foodkd.distill import losses
+from foodkd.explain import Explanation, measure_agreement
+from foodkd.explain import faithfulness as put_to_the_test
+from foodkd.explain.faithfulness import rank_correlation
+from foodkd.files import whole_file
+from foodkd.nets import Pair
+from foodkd.train.metrics import labels_for
+
+NETWORKS = ("teacher", "student")
+
+
+def _validation(pair: Pair, data: Path) -> Photos:
+    settings = pair.info["recipe"]["data"]
+    common = {"resolution": settings["resolution"], "holdout": settings["holdout"], "seed": 0}
+    return open_photos("food101", data, "validation", **common)
+
+
+def _some(photos: Photos, count: int) -> np.ndarray:
+    """Rows of `count` photos, spread evenly over the classes."""
+    return np.linspace(0, len(photos) - 1, min(count, len(photos))).astype(int)
+
+
+def _write(out: Path, name: str, found: dict[str, Any], table: str) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    with whole_file(out / f"{name}.json") as temporary:
+        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    with whole_file(out / f"{name}.md") as temporary:
+        temporary.write_text(table, encoding="utf-8")
+    print(table)
+
+
+# --- by stage and epoch
+
+
+def epochs(options: argparse.Namespace) -> None:
+    """Agreement above mismatched photos at every evaluation of a run."""
+    history = [json.loads(line) for line in (options.source / "history.jsonl").read_text("utf-8").splitlines()]
+    points = [(options.offset, options.start)] if options.start else []
+    folders = sorted((options.source / "weights").iterdir())
+    points += [(options.offset + line["epoch"], folder) for line, folder in zip(history, folders, strict=True)]
+    found = []
+    for epoch, folder in points:
+        pair = Pair.load(folder)
+        photos = _validation(pair, options.data)
+        rows = _some(photos, options.photos)
+        smalls, labels = list(photos.read(rows)), photos.labels[rows].tolist()
+        measured = measure_agreement(pair, smalls, labels, methods=("gradcam",))
+        found.append({"epoch": epoch, "maps": {key: value.to_json() for key, value in measured.items()}})
+        print(f"epoch {epoch:.2f} measured", flush=True)
+    keys = list(found[0]["maps"])
+    lines = [f"| epoch | {' | '.join(keys)} |", "|--:" * (len(keys) + 1) + "|"]
+    for point in found:
+        cells = [f"{_above(point, key):+.2f}".replace("-", "\N{MINUS SIGN}") for key in keys]
+        lines.append(f"| {point['epoch']:.2f} | {' | '.join(cells)} |")
+    _write(options.out, "epochs", {"photos": len(smalls), "points": found}, "\n".join(lines) + "\n")
+    _draw_epochs(found, keys, options.out / "epochs.png")
+
+
+def _above(point: dict[str, Any], key: str) -> float:
+    """Centred cosine of the same photo's maps minus that of different photos'."""
+    one = point["maps"][key]
+    return float(one["matched"]["cosine_centred"] - one["mismatched"]["cosine_centred"])
+
+
+def _draw_epochs(found: Sequence[dict[str, Any]], keys: Sequence[str], path: Path) -> None:
+    def draw(axes: Any) -> None:
+        for key in keys:
+            xs, ys = [p["epoch"] for p in found], [_above(p, key) for p in found]
+            axes.plot(xs, ys, "o-", label=key, linewidth=2 if key == "iam" else 1)
+        axes.set_xlabel("epochs")
+        axes.set_ylabel("centred cosine above unrelated photos")
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        axes.legend(frameon=False)
+
+    _figure(draw, path)
+
+
+def _figure(draw: Callable[[Any], None], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    drawn, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    draw(axes)
+    axes.spines[["top", "right"]].set_visible(False)
+    with whole_file(path) as temporary:
+        drawn.savefig(temporary, format="png", dpi=130)
+    plt.close(drawn)
+
+
+# --- agreement and accuracy
+
+
+def photos(options: argparse.Namespace) -> None:
+    """How the agreement of a photo's maps goes with the student's and the teacher's being right."""
+    pair = Pair.load(options.source)
+    held = _validation(pair, options.data)
+    cosine, right, labels = _per_photo(pair, held)
+    found = {"photos": len(held), "mean_cosine": float(cosine.mean())}
+    found["by_photo"] = {name: _point_biserial(cosine, right[name]) for name in NETWORKS}
+    found["by_class"] = {name: _class_correlation(cosine, right[name], labels) for name in NETWORKS}
+    cuts = np.quantile(cosine, [0.25, 0.5, 0.75])
+    quarter = np.searchsorted(cuts, cosine)
+    found["by_quarter"] = {name: [float(right[name][quarter == q].mean()) for q in range(4)] for name in NETWORKS}
+    lines = ["| quarter of the photos by agreement | teacher right | student right |", "|---|--:|--:|"]
+    names = ("least alike", "second", "third", "most alike")
+    for q, name in enumerate(names):
+        rates = " | ".join(f"{100 * found['by_quarter'][n][q]:.1f} %" for n in NETWORKS)
+        lines.append(f"| {name} | {rates} |")
+    lines.append("")
+    for name in NETWORKS:
+        one, two = found["by_photo"][name], found["by_class"][name]
+        lines.append(f"- {name}: correlation by photo {_interval(one)}, rank correlation by class {_interval(two)}.")
+    _write(options.out, "photos", found, "\n".join(lines) + "\n")
+
+
+def _per_photo(pair: Pair, held: Photos) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    """Each photo's centred cosine of the two maps of its label on the grid of the IAM loss, and who was right."""
+    sizes = (pair.sizes["teacher"], pair.sizes["student"])
+    ends = [pair.networks[n].geometry(s)[-1] for n, s in zip(NETWORKS, sizes, strict=True)]
+    onto = dict(zip(NETWORKS, losses.common_grid(ends[0], ends[1], sizes), strict=True))
+    labels = labels_for(pair, held)
+    cosine: list[torch.Tensor] = []
+    right: dict[str, list[torch.Tensor]] = {name: [] for name in NETWORKS}
+    for start in range(0, len(held), 64):
+        rows = np.arange(start, min(start + 64, len(held)))
+        small, maps = held.read(rows), []
+        for name in NETWORKS:
+            with torch.inference_mode():
+                tapped = pair.networks[name](pair.tensor(name, small))
+                own = losses.instance_maps(tapped.stages[-1], pair.networks[name].head_weight, labels[rows])
+            flat = torch.einsum("ih,bnhw,jw->bnij", onto[name], own, onto[name]).flatten(1)
+            maps.append(flat - flat.mean(1, keepdim=True))
+            right[name].append(tapped.logits.argmax(1) == labels[rows])
+        cosine.append(torch.nn.functional.cosine_similarity(maps[0], maps[1], dim=1))
+    rights = {name: torch.cat(value).numpy().astype(float) for name, value in right.items()}
+    return torch.cat(cosine).numpy(), rights, labels.numpy()
+
+
+def _bootstrap(statistic: Callable[[np.ndarray], float], count: int, samples: int = 2000) -> dict[str, float]:
+    """A statistic of rows, and its 95 % interval over rows drawn anew."""
+    random = np.random.default_rng(0)
+    drawn = [statistic(random.integers(0, count, count)) for _ in range(samples)]
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return {"value": statistic(np.arange(count)), "low": float(low), "high": float(high)}
+
+
+def _point_biserial(cosine: np.ndarray, right: np.ndarray) -> dict[str, float]:
+    return _bootstrap(lambda rows: float(np.corrcoef(cosine[rows], right[rows])[0, 1]), len(cosine))
+
+
+def _class_correlation(cosine: np.ndarray, right: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Spearman's rank correlation of classes: mean agreement against accuracy."""
+    classes = np.unique(labels)
+    alike = np.array([cosine[labels == c].mean() for c in classes])
+    rate = np.array([right[labels == c].mean() for c in classes])
+    return _bootstrap(lambda rows: rank_correlation(alike[rows], rate[rows]), len(classes))
+
+
+def _interval(one: dict[str, float]) -> str:
+    text = f"{one['value']:+.2f} (95 % interval {one['low']:+.2f} to {one['high']:+.2f})"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+# --- deletion and insertion
+
+
+def faithfulness(options: argparse.Namespace) -> None:
+    """Mean areas under deletion and insertion curves of the maps of each network's own answer, beside chance."""
+    pair = Pair.load(options.source)
+    held = _validation(pair, options.data)
+    rows = _some(held, options.photos)
+    found: dict[str, Any] = {"photos": len(rows), "unit": "probability", "control": options.control, "networks": {}}
+    lines = ["| network | curve | by the map | by chance | map's lead (95 %) |", "|---|---|--:|--:|--:|"]
+    for name in NETWORKS:
+        results = []
+        for small in held.read(rows):
+            explanation = Explanation.of(pair, name, small)
+            iam = explanation.iam(explanation.top(1)[0][0])
+            results.append(put_to_the_test(pair, small, iam, control=options.control))
+        for kind in ("deletion", "insertion"):
+            own = np.array([result.curve(kind).area() for result in results])
+            chance = np.array([result.random_area(kind)[0] for result in results])
+            lead = (chance - own) if kind == "deletion" else (own - chance)
+            interval = _bootstrap(lambda rows, lead=lead: float(lead[rows].mean()), len(lead))  # type: ignore[misc]
+            found["networks"].setdefault(name, {})[kind] = {
+                "map": float(own.mean()),
+                "chance": float(chance.mean()),
+                "lead": interval,
+            }
+            shown = f"{100 * interval['value']:+.1f} ({100 * interval['low']:+.1f} to {100 * interval['high']:+.1f})"
+            shown = shown.replace("-", "\N{MINUS SIGN}")
+            lines.append(f"| {name} | {kind} | {100 * own.mean():.1f} % | {100 * chance.mean():.1f} % | {shown} |")
+    _write(options.out, f"faithfulness-{options.control}", found, "\n".join(lines) + "\n")
+
+
+def main() -> None:
+    """Measure one of the three."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(required=True)
+    for command, default in ((epochs, 303), (photos, 0), (faithfulness, 101)):
+        one = commands.add_parser(command.__name__)
+        one.set_defaults(command=command)
+        one.add_argument("source", type=Path, help="a run folder (epochs) or a checkpoint")
+        one.add_argument("--data", type=Path, required=True)
+        one.add_argument("--out", type=Path, default=Path("docs/attention"))
+        one.add_argument("--photos", type=int, default=default, help="how many held-out photos, where it is a sample")
+        one.add_argument("--start", type=Path, help="the checkpoint that the run began with")
+        one.add_argument("--offset", type=float, default=0.0, help="epochs trained before the run")
+        one.add_argument("--control", choices=("cells", "moved"), default="cells")
+    options = parser.parse_args()
+    options.command(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""The ablation runs for real on generated photos, repeats nothing, and its arithmetic is that of the definition."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foodkd.errors import FoodkdError
+from foodkd.explain.ablation import Ablation
+
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "ablation.py"
+
+
+@pytest.fixture(scope="module")
+def ablation() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("ablation", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["ablation"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _call(ablation: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
+    own = ["--recipe", "smoke", "--out", folder / "runs", "--results", folder / "results", "--quiet"]
+    own += ["--steps", "3", "--holdout", "0.3", "--set", "train.norm_batches=1"]
+    own += ["--set", "data.options={classes=3, per_class=10}", "--set", "train.batch_size=8", *more]
+    monkeypatch.setattr(sys, "argv", ["ablation.py", *map(str, own)])
+    ablation.main()
+
+
+def _run(right: list[int], seed: int = 0) -> dict[str, Any]:
+    bits = np.packbits(np.array(right, np.uint8)).tobytes().hex()
+    return {"seed": seed, "photos": len(right), "student": {"right": bits}}
+
+
+def test_runs_are_made_once_and_tabled(
+    ablation: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ("--rows", "student-alone", "one-way", "full")
+    _call(ablation, tmp_path, monkeypatch, *rows)
+    results = tmp_path / "results"
+    # One-way distillation needs a teacher of its own seed: its run came along.
+    assert {path.stem for path in results.glob("1-*.json")} == {
+        f"1-0-{row}" for row in ("student-alone", "teacher-alone", "one-way", "full")
+    }
+    full = json.loads((results / "1-0-full.json").read_text())
+    assert full["steps"] == 3 and len(full["iam"]["per_photo"]) == full["photos"]
+    assert -1 <= full["iam"]["matched"] <= 1 and set(full["training"]) >= {"kd", "mld", "iam", "ce_student"}
+    assert 0 <= full["student"]["top1"] <= full["student"]["top5"] <= 1
+    made = json.loads((results / "table.json").read_text())
+    assert [row["row"] for row in made["rows"]] == ["student-alone", "one-way", "full", "teacher-alone"]
+    assert made["rows"][2]["difference"]["low"] <= made["rows"][2]["difference"]["mean"]
+    assert (results / "gains.png").read_bytes().startswith(b"\x89PNG")
+    written = {path: path.stat().st_mtime_ns for path in results.glob("1-*.json")}
+    capsys.readouterr()
+    _call(ablation, tmp_path, monkeypatch, *rows)
+    assert {path: path.stat().st_mtime_ns for path in results.glob("1-*.json")} == written
+    assert "Joint + MLD + IAM" in capsys.readouterr().out
+
+
+def test_other_budgets_are_not_put_into_one_table(ablation: ModuleType, tmp_path: Path) -> None:
+    for number, batch in enumerate((16, 32)):
+        run = _run([1, 0]) | {"row": "full", "seed": number, "share": 1.0, "budget": {"batch_size": batch}}
+        (tmp_path / f"1-{number}-full.json").write_text(json.dumps(run))
+    with pytest.raises(FoodkdError, match="different budgets"):
+        ablation.table(tmp_path)
+    with pytest.raises(FoodkdError, match="holds no results"):
+        ablation.table(tmp_path / "elsewhere")
+
+
+def test_each_share_of_the_labels_is_compared_with_its_own_student_alone(ablation: ModuleType, tmp_path: Path) -> None:
+    budget = {
+        "batch_size": 8,
+        "coarse": 0.0,
+        "head_start": 9,
+        "sizes": {"student": 64},
+        "frozen_stages": {"student": 0},
+    }
+    rights = {(1.0, "student-alone"): [1, 1, 0, 0], (1.0, "joint-kd"): [1, 1, 1, 0]}
+    rights |= {(0.25, "student-alone"): [0, 0, 0, 0], (0.25, "joint-kd"): [1, 1, 0, 0]}
+    for (share, row), right in rights.items():
+        run = _run(right) | {"row": row, "share": share, "budget": budget, "steps": 5}
+        for network in ("student", "teacher"):
+            run[network] = {**run["student"], "top1": float(np.mean(right)), "top5": 1.0}
+        (tmp_path / f"{share:g}-0-{row}.json").write_text(json.dumps(run))
+    made = ablation.table(tmp_path)
+    assert [(row["share"], row["row"]) for row in made["rows"]] == list(rights)
+    gains = [row["difference"]["mean"] for row in made["rows"] if row["difference"]]
+    assert gains == pytest.approx([0.25, 0.5])
+    assert "after 9 steps of the teacher alone" in made["setting"]
+    (tmp_path / "ablation.json").write_text(json.dumps(made))
+    read = Ablation.load(tmp_path / "ablation.json")
+    assert [row.share for row in read.rows] == [1, 1, 0.25, 0.25]
+    assert "| Joint, 25 % of the labels | 1 | 50.0 |" in ablation.markdown(made)
+
+
+def test_a_head_start_is_trained_once_and_given_to_every_teacher(
+    ablation: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _call(ablation, tmp_path, monkeypatch, "--head-start", "2", "--rows", "teacher-alone", "joint-kd")
+    begun = {run: json.loads((tmp_path / "runs" / run / "recipe.json").read_text())["teacher_checkpoint"] for run in
+             ("1-0-teacher-alone", "1-0-joint-kd")}  # fmt: skip
+    assert set(begun.values()) == {str(tmp_path / "runs" / "1-0-head-start" / "last")}
+    results = tmp_path / "results"
+    assert not (results / "1-0-head-start.json").exists()  # what comes before the comparison is no row of it
+    assert json.loads((results / "1-0-joint-kd.json").read_text())["budget"]["head_start"] == 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=60))
+def test_the_difference_is_the_gain_of_paired_photos(ablation: ModuleType, pairs: list[tuple[int, int]]) -> None:
+    own, other = (list(side) for side in zip(*pairs, strict=True))
+    found = ablation.difference([_run(own)], [_run(other)], samples=200)
+    assert found["mean"] == pytest.approx(np.mean(own) - np.mean(other))
+    assert found["low"] <= found["high"]
+    if own == other:
+        assert found["low"] == found["mean"] == found["high"] == 0
+
+
+def test_the_interval_holds_what_it_should(ablation: ModuleType) -> None:
+    random = np.random.default_rng(1)
+    inside = 0
+    for _ in range(100):
+        own, other = (random.random(400) < 0.55).astype(int), (random.random(400) < 0.5).astype(int)
+        found = ablation.difference([_run(own.tolist())], [_run(other.tolist())], samples=400)
+        inside += found["low"] <= 0.05 <= found["high"]
+    assert 85 <= inside <= 100
+
+
+def test_without_a_common_seed_there_is_no_difference(ablation: ModuleType) -> None:
+    assert ablation.difference([_run([1], seed=1)], [_run([1], seed=0)]) is None
