@@ -1,8 +1,8 @@
 """Opens the app; also the Space's entry point.
 
-    python app.py [--checkpoint DIR_OR_HUB_ID] [--data ROOT] [--host H] [--port P]
+    python app.py [--checkpoint DIR_OR_HUB_ID] [--beside DIR_OR_HUB_ID] [--data ROOT] [--host H] [--port P]
 
-or, in the environment, FOODKD_CHECKPOINT, FOODKD_DATA, GRADIO_SERVER_NAME and GRADIO_SERVER_PORT.
+or, in the environment, FOODKD_CHECKPOINT, FOODKD_BESIDE, FOODKD_DATA, GRADIO_SERVER_NAME and GRADIO_SERVER_PORT.
 """
 
 import argparse
@@ -18,7 +18,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="foodkd: teacher and student look at a meal.")
     checkpoint = os.environ.get("FOODKD_CHECKPOINT", "checkpoints/food101-64")
     parser.add_argument("--checkpoint", metavar="DIR_OR_HUB_ID", default=checkpoint)
-    data = os.environ.get("FOODKD_DATA") or None
+    beside, data = (os.environ.get(name) or None for name in ("FOODKD_BESIDE", "FOODKD_DATA"))
+    parser.add_argument("--beside", metavar="DIR_OR_HUB_ID", default=beside, help="a second pair to compare with")
     parser.add_argument("--data", type=Path, default=data, help="the dataset's root, to see the test set's photos")
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME"), help="address to listen on")
     parser.add_argument("--port", type=_port, help="default: GRADIO_SERVER_PORT, or the first free one from 7860")
@@ -27,9 +28,10 @@ def main() -> int:
 
     try:
         pair = Pair.load(options.checkpoint)
+        second = Pair.load(options.beside) if options.beside else None
         from foodkd.ui import build_app, launch  # gradio takes seconds to import: a wrong checkpoint is told before
 
-        launch(build_app(pair, data=options.data), host=options.host, port=options.port)
+        launch(build_app(pair, data=options.data, beside=second), host=options.host, port=options.port)
     except (FoodkdError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

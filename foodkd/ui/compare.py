@@ -94,7 +94,7 @@ def _thumbnail(example: Example) -> str:
 
 def answers_panel(desk: Desk, view: View) -> str:
     """A card per network: its map, its first five answers, its costs."""
-    cards = "".join(_card(desk, view, name) for name in desk.names(alone=view.alone))
+    cards = "".join(card(desk, view, name) for name in desk.names(alone=view.alone))
     scale = "one scale for all maps" if view.scale == "shared" else "each map on its own scale"
     said = w.note(
         "Bars are calibrated probabilities. Bright places speak for "
@@ -104,14 +104,15 @@ def answers_panel(desk: Desk, view: View) -> str:
     return f'{said}<div class="fk-cards" data-count="{len(desk.names(alone=view.alone))}">{cards}</div>'
 
 
-def _card(desk: Desk, view: View, name: str) -> str:
+def card(desk: Desk, view: View, name: str, *, pickable: bool = True) -> str:
+    """One network's map, answers and costs; `pickable` bars choose the class that the maps show."""
     settings = desk.pair.settings[name]
     head = f'<header>{w.tag(name)}<span class="fk-arch">{w.text(settings.backbone)}</span></header>'
     about = f'<p class="fk-about">{w.text(w.TERMS[name])}</p>'
     image = w.figure(w.picture(_map_picture(desk, view, name), _map_alt(desk, view, name)))
     chosen = desk.pair.classes[desk.class_index(view)]
     top = [(desk.pair.classes[index], value) for index, value in desk.answer(view.photo, name).top(5)]
-    listed = w.bars(top, chosen=chosen, label=f"{w.TITLES[name]}: first five answers")
+    listed = w.bars(top, chosen=chosen, label=f"{w.TITLES[name]}: first five answers", compact=not pickable)
     inner = f'{head}<div class="fk-card-main">{image}{listed}</div>{_costs(desk, view, name)}{about}'
     return f'<section class="fk-card fk-{name}" aria-label="{w.text(w.TITLES[name])}">{inner}</section>'
 

@@ -17,7 +17,7 @@ import gradio as gr
 
 from foodkd.errors import FoodkdError
 from foodkd.nets import Pair
-from foodkd.ui import compare, downloads, endpoints, faithfulness, iam, layers, lesson, mcp, testset
+from foodkd.ui import beside, compare, downloads, endpoints, faithfulness, iam, layers, lesson, mcp, testset
 from foodkd.ui import widgets as w
 from foodkd.ui.session import BOTH, EXAMPLES, LINKED, METHODS, SCALES, TABS, Desk, Photo, View, read_examples
 
@@ -63,6 +63,8 @@ class Parts:
     examples: gr.HTML
     alone: gr.Checkbox
     answers: gr.HTML
+    beside: gr.Checkbox
+    second: gr.HTML
     maps: gr.HTML
     place: gr.HTML
     alike: gr.HTML
@@ -78,15 +80,18 @@ class Parts:
         return [*shared, *(part for tab in self.own.values() for part in tab.all)]
 
 
-def build_app(pair: Pair, *, examples: Path = EXAMPLES, data: Path | None = None) -> gr.Blocks:
+def build_app(
+    pair: Pair, *, examples: Path = EXAMPLES, data: Path | None = None, beside: Pair | None = None
+) -> gr.Blocks:
     """The app over one loaded pair, opening with the first example already answered.
 
     Args:
         pair: the networks; shared by all visitors.
         examples: folder with examples.json and its pictures.
         data: root of the dataset that the pair was tested on, for thumbnails of its photos; None where it isn't here.
+        beside: a second pair, whose answers and maps can be laid beside the first's; None for one pair only.
     """
-    desk = Desk(pair, read_examples(examples), data)
+    desk = Desk(pair, read_examples(examples), data, beside=beside)
     opening = _drawn_everywhere(desk)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(MINUTES, 5 * MINUTES)) as app:
         parts = _lay_out(desk, opening)
@@ -123,6 +128,9 @@ def _drawn_everywhere(desk: Desk) -> View:
     for name in desk.names(alone=True):
         desk.warm_up(name)
         desk.answer(opening.photo, name)
+    if desk.beside is not None:
+        for name in BOTH:
+            desk.beside.warm_up(name)
     for panel in (iam.maps_panel, iam.alike_panel, iam.place_panel, layers.rows_panel):
         panel(desk, opening)  # first drawings are slow, too
     return opening.shown(opening.tab)
@@ -140,7 +148,7 @@ def _lay_out(desk: Desk, view: View) -> Parts:
     notice = _html("", "fk-notices")
     with gr.Tabs(selected=view.tab, elem_id="fk-tabs") as tabs:
         with gr.Tab("Compare", id="compare"):
-            upload, photo, examples, alone, answers = _compare_tab(desk, view)
+            upload, photo, examples, alone, answers, second_pair, second = _compare_tab(desk, view)
         with gr.Tab("Where they look", id="iam"), gr.Row(elem_classes="fk-look"):
             maps, place = _html("", "fk-maps", js=PLACE), _html("", "fk-place-panel")
             alike = _html("", "fk-alike-panel", js=WIPE)
@@ -161,6 +169,8 @@ def _lay_out(desk: Desk, view: View) -> Parts:
         examples=examples,
         alone=alone,
         answers=answers,
+        beside=second_pair,
+        second=second,
         maps=maps,
         place=place,
         alike=alike,
@@ -201,8 +211,16 @@ def _compare_tab(desk: Desk, view: View) -> tuple[Any, ...]:
             answers = _html(compare.answers_panel(desk, view), "fk-answers", js=PICK)
             label = "Add the same student, trained alone"
             alone = gr.Checkbox(view.alone, label=label, visible=desk.has_alone, elem_id="fk-alone", container=False)
+            second_pair = _second_pair(desk, view)
+            second = _html(beside.panel(desk, view), "fk-beside-panel")
             _html(compare.dishes_panel(desk), "fk-dishes-panel")
-    return upload, photo, examples, alone, answers
+    return upload, photo, examples, alone, answers, second_pair, second
+
+
+def _second_pair(desk: Desk, view: View) -> gr.Checkbox:
+    label = "" if desk.beside is None else f"Add the second pair, {desk.beside.pair.name}"
+    shown = desk.beside is not None
+    return gr.Checkbox(view.beside, label=label, visible=shown, elem_id="fk-beside", container=False)
 
 
 def _upload() -> gr.Image:
@@ -278,7 +296,7 @@ def _draw_tab(desk: Desk, parts: Parts, view: View) -> Updates:
     if view.tab not in view.drawn:
         view = view.shown(view.tab)
         if view.tab == "compare":
-            panels[parts.answers] = compare.answers_panel(desk, view)
+            panels |= {parts.answers: compare.answers_panel(desk, view), parts.second: beside.panel(desk, view)}
         elif view.tab == "iam":
             panels |= {parts.maps: iam.maps_panel(desk, view), parts.place: iam.place_panel(desk, view)}
             panels[parts.alike] = iam.alike_panel(desk, view)
@@ -337,6 +355,7 @@ def _connect(app: gr.Blocks, desk: Desk, parts: Parts, opening: View) -> None:
     on(parts.dish.input, events.choose, [parts.dish])
     on(parts.scale.input, events.scale, [parts.scale])
     on(parts.alone.input, events.alone, [parts.alone])
+    on(parts.beside.input, events.beside, [parts.beside])
     on(parts.maps.select, events.place, trigger_mode="always_last")
     on(parts.method.input, events.method, [parts.method])
     walk = "(view, stage) => { foodkd.stage(stage); return [view, stage]; }"
@@ -361,7 +380,7 @@ class _Events:
         view, refused = self.desk.restore(asked, self.opening.change())
         parts = self.parts
         chosen: Updates = {parts.scale: view.scale, parts.method: view.method, parts.stage: view.stage + 1}
-        chosen |= {parts.tabs: gr.Tabs(selected=view.tab), parts.alone: view.alone}
+        chosen |= {parts.tabs: gr.Tabs(selected=view.tab), parts.alone: view.alone, parts.beside: view.beside}
         return _draw(self.desk, parts, view, photo=True) | chosen | {parts.notice: w.notice(refused)}
 
     def upload(self, view: View, path: str | None) -> Updates:
@@ -409,6 +428,10 @@ class _Events:
     def alone(self, view: View, alone: bool) -> Updates:
         """The third column, on or off."""
         return _draw(self.desk, self.parts, view.change(alone=bool(alone)))
+
+    def beside(self, view: View, shown: bool) -> Updates:
+        """The second pair, shown or not."""
+        return _draw(self.desk, self.parts, view.change(beside=bool(shown)))
 
     def place(self, view: View, event: gr.EventData) -> Updates:
         """A place of a map was clicked; the maps themselves stay."""

@@ -76,7 +76,8 @@ class Photo:
 
     `small` (R, R, 3) is what the networks see, `square` (448, 448, 3) or less what maps are drawn on, `preview` a URL
     holding the whole photo, `crop` the square's left, top, right, bottom as fractions of it. `name` is what downloads
-    call it, without folder or ending; `sha256` is its file's, where it came from one.
+    call it, without folder or ending; `sha256` is its file's, where it came from one. `beside` is what the networks of
+    a second pair see, where one is open.
     """
 
     small: np.ndarray
@@ -86,6 +87,7 @@ class Photo:
     example: Example | None = None
     name: str = "photo"
     sha256: str = ""
+    beside: np.ndarray | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Photo":
         """Itself: a Photo never changes, so sessions may share the opening one."""
@@ -101,9 +103,10 @@ class Photo:
 class View:
     """Everything a visitor has chosen. `choice` is "teacher", "student" (their answer) or a class name.
 
-    `place` is the clicked point as fractions (x, y) of the square. `baseline`, `unit` and `control` are tab 4's
-    choices, `covered` a photo's key and the mask painted on it. `drawn` names the tabs whose panels show this view,
-    `kept` holds what single tabs remember of their own, by the tab's name.
+    `place` is the clicked point as fractions (x, y) of the square, `alone` and `beside` whether the student trained
+    alone and the second pair are shown. `baseline`, `unit` and `control` are tab 4's choices, `covered` a photo's key
+    and the mask painted on it. `drawn` names the tabs whose panels show this view, `kept` holds what single tabs
+    remember of their own, by the tab's name.
     """
 
     photo: Photo
@@ -114,6 +117,7 @@ class View:
     stage: int = 0
     place: tuple[float, float] | None = None
     alone: bool = False
+    beside: bool = False
     baseline: str = BASELINES[0]
     unit: str = UNITS[0]
     control: str = CONTROLS[0]
@@ -165,12 +169,21 @@ class Desk:
         pair: the networks; never changed.
         examples: the pictures on offer.
         data: the dataset's root where the photos that the test set's answers belong to are at hand, or None.
+        beside: a second pair to be shown beside the first, or None.
     """
 
-    def __init__(self, pair: Pair, examples: tuple[Example, ...] = (), data: Path | None = None) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        examples: tuple[Example, ...] = (),
+        data: Path | None = None,
+        *,
+        beside: Pair | None = None,
+    ) -> None:
         """An empty desk."""
         self.pair = pair
         self.data = data
+        self.beside = None if beside is None else Desk(beside)
         self.examples = {example.name: example for example in examples}
         self._answers = Explanations(pair)
 
@@ -195,13 +208,14 @@ class Desk:
 
     def photo(self, source: str | Path | Image.Image, *, example: Example | None = None) -> Photo:
         """Open any file as a `Photo`. Raises FoodkdError with one clear sentence."""
-        preprocessing = self.pair.preprocessing
-        picture = open_photo(source, shorter=preprocessing.enough)
+        preprocessing, others = self.pair.preprocessing, [self.beside.pair.preprocessing] if self.beside else []
+        picture = open_photo(source, shorter=max(each.enough for each in (preprocessing, *others)))
         left, top, right, bottom = preprocessing.crop_box(picture.width, picture.height)
         crop = (left / picture.width, top / picture.height, right / picture.width, bottom / picture.height)
         square = np.asarray(fitted(preprocessing.square(picture), SQUARE))
         preview = data_uri(fitted(picture, PREVIEW))
-        photo = Photo(preprocessing.small(picture), square, preview, crop, example)
+        small, *beside = (each.small(picture) for each in (preprocessing, *others))
+        photo = Photo(small, square, preview, crop, example, beside=beside[0] if beside else None)
         if isinstance(source, Image.Image):
             return photo
         return replace(photo, name=plain_name(Path(source).stem), sha256=sha256(Path(source)))
@@ -215,6 +229,14 @@ class Desk:
     def answer(self, photo: Photo, network: str) -> Explanation:
         """That network's pass over the photo: computed once, then kept while it is among the latest."""
         return self._answers.of(network, photo.small)
+
+    def seen_beside(self, view: View) -> View:
+        """The view as the second pair's desk shows it: its small picture and, where it knows it, the same class."""
+        assert self.beside is not None and view.photo.beside is not None
+        photo = replace(view.photo, small=view.photo.beside, beside=None)
+        shown = self.pair.classes[self.class_index(view)]
+        choice = shown if shown in self.beside.pair.classes else "teacher"
+        return View(photo, choice=choice, tab=view.tab, scale=view.scale)
 
     def warm_up(self, network: str) -> None:
         """One pass that nobody sees: a network's first pass is slow, and its time would stand on the first screen."""
@@ -335,6 +357,13 @@ def _read_alone(desk: Desk, view: View, value: str) -> View:
     return view.change(alone=True)
 
 
+def _read_beside(desk: Desk, view: View, value: str) -> View:
+    one_of(value, ("yes",), "second pair")
+    if desk.beside is None:
+        raise FoodkdError("No second pair is open here; start the app with --beside CHECKPOINT to see two.")
+    return view.change(beside=True)
+
+
 # Everything that a link restores, in the order in which it is restored: a name in the query -> how.
 LINKED: dict[str, Linked] = {
     "example": Linked(
@@ -351,6 +380,7 @@ LINKED: dict[str, Linked] = {
     "stage": Linked(lambda view: str(view.stage + 1) if view.stage else "", _read_stage),
     "place": Linked(_write_place, _read_place),
     "alone": Linked(lambda view: "yes" if view.alone else "", _read_alone),
+    "beside": Linked(lambda view: "yes" if view.beside else "", _read_beside),
     "baseline": _plain("baseline", BASELINES),
     "unit": _plain("unit", UNITS),
     "control": _plain("control", CONTROLS),

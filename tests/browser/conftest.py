@@ -3,6 +3,7 @@
 Every visitor's console and network are watched: an error, or a request that leaves this machine, fails the test.
 """
 
+import copy
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -53,7 +54,9 @@ def browser():
 def app_url(browser, tiny_pair) -> Iterator[str]:
     from foodkd.ui import build_app, launch
 
-    app = build_app(tiny_pair)
+    second = copy.copy(tiny_pair)
+    second.info = {**tiny_pair.info, "name": "my own pair"}
+    app = build_app(tiny_pair, beside=second)
     _, url, _ = launch(app, host="127.0.0.1", prevent_thread_lock=True, quiet=True)
     yield url.rstrip("/")
     app.close(verbose=False)

@@ -58,6 +58,24 @@ def test_an_example_is_picked(visit):
     assert pictures(page, ".fk-original") != before
 
 
+def test_a_second_pair_answers_beside_the_first_and_the_link_knows(visit, own_photo):
+    page = visit(width=390, height=844)
+    second = page.locator("#fk-beside-panel")
+    expect(second.locator(".fk-card")).to_have_count(0)
+    page.get_by_label("Add the second pair, my own pair").check()
+    expect(second.locator(".fk-card")).to_have_count(2)
+    page.wait_for_function("location.search.includes('beside=yes')")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    before = pictures(page, "#fk-beside-panel")
+    page.set_input_files("#fk-upload input[type=file]", own_photo)
+    expect(page.get_by_alt_text("The photo you chose").first).to_be_visible()
+    page.wait_for_function("alike => document.querySelector('#fk-beside-panel img').src !== alike", arg=before[0])
+    again = visit("?beside=yes")
+    expect(again.locator("#fk-beside-panel .fk-card")).to_have_count(2)
+    again.get_by_label("Add the second pair, my own pair").uncheck()
+    expect(again.locator("#fk-beside-panel .fk-card")).to_have_count(0)
+
+
 def test_a_photo_is_uploaded_and_drives_every_tab(visit, own_photo):
     page = visit()
     page.set_input_files("#fk-upload input[type=file]", own_photo)
