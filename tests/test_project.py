@@ -33,8 +33,8 @@ DISTRIBUTIONS = {
     "axe_playwright_python": "axe-playwright-python",
     "packaging": "pytest",
 }
-# Pinned, though no line imports it: torch.utils.tensorboard does.
-IMPORTED_BY_OTHERS = {"tensorboard"}
+# Pinned, though no line imports them: torch.utils.tensorboard does, and pytest.
+IMPORTED_BY_OTHERS = {"tensorboard", "pytest-xdist"}
 HEAVY = {"gradio", "pytorch_grad_cam", "matplotlib", "timm", "torchmetrics", "pandas", "sklearn", "scipy"}
 
 # Imports run from the right to the left only; parts of one group don't know each other.

@@ -32,7 +32,8 @@ def test_the_parts_of_the_gradient_add_up_to_that_of_the_loss(pair: Pair) -> Non
         into = gradients._backbone(distiller, name)
         apart = gradients._gradients(parts, into)
         whole = gradients._gradients({"loss": terms["loss"]}, into)["loss"]
-        torch.testing.assert_close(sum(apart.values()), whole, rtol=1e-3, atol=1e-5)
+        error = torch.stack(list(apart.values())).sum(0) - whole
+        assert float(error.norm()) < 1e-4 * float(whole.norm())  # single elements may be all rounding
         other = {"teacher": "student", "student": "teacher"}[name]
         assert f"ce_{name}" in apart and f"ce_{other}" not in apart  # the other network's labels reach nothing here
 
