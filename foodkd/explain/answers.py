@@ -15,7 +15,6 @@ import csv
 import io
 import json
 import unicodedata
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foodkd.errors import FoodkdError
+from foodkd.explain.kept import Kept, insist
 from foodkd.explain.names import readable
-from foodkd.files import whole_file
 
 if TYPE_CHECKING:
     from foodkd.nets import Pair
@@ -40,7 +39,9 @@ QUADRANTS = ("both", "teacher", "student", "neither")
 """Who is right on a photo: both, only the teacher, only the student, neither."""
 
 _STEPS = 65535
-_LARGEST, _UNPACKED = 32_000_000, 128_000_000  # bytes; Food-101's whole test set takes 1.5 and 2.4 million
+# Food-101's whole test set takes 1.5 and 2.4 million bytes.
+_REMEDY = "make them anew with `python -m foodkd evaluate CHECKPOINT --data ROOT --answers FILE.npz`."
+_KEPT = Kept("answers", largest=32_000_000, unpacked=128_000_000, remedy=_REMEDY)
 
 
 @dataclass(frozen=True)
@@ -181,9 +182,7 @@ class Answers:
             arrays |= {f"{name}.top": self.top[name].astype(index)}
             arrays |= {f"{name}.probabilities": _coded(self.probabilities[name])}
             arrays |= {f"{name}.true": _coded(np.nan_to_num(self.true[name]))}
-        with whole_file(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        return path
+        return _KEPT.write(path, arrays)
 
     @classmethod
     def load(cls, path: Path) -> Answers:
@@ -192,21 +191,18 @@ class Answers:
         Raises:
             FoodkdError: missing, foreign, damaged, or of another format; the sentence says how to make it anew.
         """
-        arrays = _read(path)
-        try:
+        arrays = _KEPT.read(path)
+        with _KEPT.parts(path):
             answers = cls._from(arrays)
             answers._check()
-        except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
-            reason = str(error).strip("'\"") or type(error).__name__
-            raise FoodkdError(f"{path} lacks or garbles a part ({reason[:120]}); {_REMEDY}") from None
         return answers
 
     @classmethod
     def _from(cls, arrays: Mapping[str, np.ndarray]) -> Answers:
         about: dict[str, Any] = json.loads(arrays["about"].tobytes())
-        _insist(about.get("format") == FORMAT, f"format {about.get('format')}, not {FORMAT}")
+        insist(about.get("format") == FORMAT, f"format {about.get('format')}, not {FORMAT}")
         labels = arrays["labels"].astype(np.int64)
-        _insist(labels.shape == (len(about["ids"]),), "labels of another length than the ids")
+        insist(labels.shape == (len(about["ids"]),), "labels of another length than the ids")
         names = [str(name) for name in about["sha256"]]
         true = {name: _decoded(arrays[f"{name}.true"]) for name in names}
         return cls(
@@ -224,15 +220,15 @@ class Answers:
 
     def _check(self) -> None:
         photos, classes = len(self.ids), len(self.classes)
-        _insist({"teacher", "student"} <= set(self.top), "no teacher or no student")
-        _insist(photos > 0 and classes > 0, "no photo or no class")
-        _insist(self.divergence.shape == (photos,), "disagreement of another length")
-        _insist(bool(((self.labels >= UNKNOWN) & (self.labels < classes)).all()), "a label that is no class")
+        insist({"teacher", "student"} <= set(self.top), "no teacher or no student")
+        insist(photos > 0 and classes > 0, "no photo or no class")
+        insist(self.divergence.shape == (photos,), "disagreement of another length")
+        insist(bool(((self.labels >= UNKNOWN) & (self.labels < classes)).all()), "a label that is no class")
         for name, top in self.top.items():
-            _insist(top.shape == (photos, min(TOP, classes)), f"answers of another shape for {name}")
-            _insist(self.probabilities[name].shape == top.shape, f"probabilities of another shape for {name}")
-            _insist(self.true[name].shape == (photos,), f"true probabilities of another length for {name}")
-            _insist(bool((top < classes).all()), "an answer that is no class")
+            insist(top.shape == (photos, min(TOP, classes)), f"answers of another shape for {name}")
+            insist(self.probabilities[name].shape == top.shape, f"probabilities of another shape for {name}")
+            insist(self.true[name].shape == (photos,), f"true probabilities of another length for {name}")
+            insist(bool((top < classes).all()), "an answer that is no class")
 
     def insist_on(self, pair: Pair) -> None:
         """Refuse answers that other weights gave.
@@ -435,29 +431,6 @@ def _harmless(cell: str) -> str:
     flat = " ".join(cell.split())
     first = unicodedata.normalize("NFKC", flat[:1])  # full-width signs count, too
     return f"'{flat}" if first and first in "=+-@|%" else flat
-
-
-_REMEDY = "make them anew with `python -m foodkd evaluate CHECKPOINT --data ROOT --answers FILE.npz`."
-
-
-def _insist(holds: bool, wrong: str) -> None:
-    if not holds:
-        raise ValueError(wrong)
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise FoodkdError(f"{path} is missing; {_REMEDY}")
-    if path.stat().st_size > _LARGEST:
-        raise FoodkdError(f"{path} is larger than the answers to any photo set that foodkd knows; {_REMEDY}")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _insist(sum(member.file_size for member in archive.infolist()) <= _UNPACKED, "it unpacks to far too much")
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except Exception as error:  # a damaged archive raises anything: zlib.error, BadZipFile, MemoryError, EOFError ...
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise FoodkdError(f"{path} holds no readable answers ({reason}); {_REMEDY}") from None
 
 
 __all__ = [

@@ -7,7 +7,6 @@ plain arrays, no pickle, a few hundred kilobytes at most.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +17,15 @@ import numpy as np
 from foodkd.data import open_photo
 from foodkd.errors import FoodkdError
 from foodkd.explain.compare import compare
+from foodkd.explain.kept import Kept, insist
 from foodkd.explain.maps import ActivationMap, Explanation
-from foodkd.files import whole_file
 from foodkd.nets import Pair
 
 FORMAT = 1
 FILE = "playback.npz"
 NETWORKS = ("teacher", "student")
-_LARGEST = 4_000_000  # bytes; a file of this format is a tenth of it
+_REMEDY = "make it anew with `python -m benchmarks.playback RUN --examples assets/examples --out FILE`."
+_KEPT = Kept("playback", largest=4_000_000, unpacked=64_000_000, remedy=_REMEDY)  # a usual file is a tenth of it
 _PER_NETWORK = {"maps": 4, "answers": 2, "sure": 2, "dish": 2, "place": 1}  # arrays and their dimensions
 
 
@@ -89,9 +89,7 @@ class Playback:
         arrays["history.names"] = np.array(list(self.history), dtype=np.str_)
         rows = [self.history[name] for name in self.history]
         arrays["history"] = np.array(rows, np.float32).reshape(len(rows), len(self.epochs))
-        with whole_file(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        return path
+        return _KEPT.write(path, arrays)
 
     @classmethod
     def load(cls, path: Path) -> Playback:
@@ -100,17 +98,15 @@ class Playback:
         Raises:
             FoodkdError: missing, foreign, damaged, or of another format; the sentence says how to make it anew.
         """
-        arrays = _read(path)
-        try:
+        arrays = _KEPT.read(path)
+        with _KEPT.parts(path):
             playback = cls._from(arrays)
             playback._check()
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            reason = str(error).strip("'\"") or type(error).__name__
-            raise FoodkdError(f"{path} lacks or garbles a part ({reason[:120]}); {_REMEDY}") from None
         return playback
 
     @classmethod
     def _from(cls, arrays: Mapping[str, np.ndarray]) -> Playback:
+        insist(int(arrays["format"]) == FORMAT, f"format {arrays['format']}, not {FORMAT}")
         per: dict[str, dict[str, np.ndarray]] = {
             part: {name: arrays[f"{name}.{part}"] for name in NETWORKS} for part in _PER_NETWORK
         }
@@ -127,42 +123,18 @@ class Playback:
 
     def _check(self) -> None:
         points, pictures = len(self.epochs), len(self.examples)
-        _insist(points > 0 and pictures > 0, "no point or no picture")
-        _insist(bool(np.all(np.diff(self.epochs) > 0)), "epochs that do not rise")
-        _insist(self.cosine.shape == (points, pictures), "cosine of another shape")
-        _insist(self.dishes.shape == (pictures,), "dishes of another shape")
-        _insist(all(row.shape == (points,) for row in self.history.values()), "history of another length")
+        insist(points > 0 and pictures > 0, "no point or no picture")
+        insist(bool(np.all(np.diff(self.epochs) > 0)), "epochs that do not rise")
+        insist(self.cosine.shape == (points, pictures), "cosine of another shape")
+        insist(self.dishes.shape == (pictures,), "dishes of another shape")
+        insist(all(row.shape == (points,) for row in self.history.values()), "history of another length")
         for part, dimensions in _PER_NETWORK.items():
             for array in getattr(self, part).values():
-                _insist(array.ndim == dimensions, f"{part} of {array.ndim} dimensions")
-                _insist(part == "place" or array.shape[:2] == (points, pictures), f"{part} of another shape")
-                _insist(part != "place" or (array.shape == (3,) and (array[1:] > 0).all()), "a place that is none")
+                insist(array.ndim == dimensions, f"{part} of {array.ndim} dimensions")
+                insist(part == "place" or array.shape[:2] == (points, pictures), f"{part} of another shape")
+                insist(part != "place" or (array.shape == (3,) and (array[1:] > 0).all()), "a place that is none")
         indices = np.concatenate([self.dishes, *(answers.ravel() for answers in self.answers.values())])
-        _insist(bool(((indices >= 0) & (indices < len(self.classes))).all()), "a class that is none")
-
-
-_REMEDY = "make it anew with `python -m benchmarks.playback RUN --examples assets/examples --out FILE`."
-
-
-def _insist(holds: bool, wrong: str) -> None:
-    if not holds:
-        raise ValueError(wrong)
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise FoodkdError(f"{path} is missing; {_REMEDY}")
-    if path.stat().st_size > _LARGEST:
-        raise FoodkdError(f"{path} is larger than any training kept for playback; {_REMEDY}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise FoodkdError(f"{path} is no readable playback ({reason}); {_REMEDY}") from None
-    if str(arrays.get("format")) != str(FORMAT):
-        raise FoodkdError(f"{path} has format {arrays.get('format')}, this foodkd reads {FORMAT}; {_REMEDY}")
-    return arrays
+        insist(bool(((indices >= 0) & (indices < len(self.classes))).all()), "a class that is none")
 
 
 # --- making it

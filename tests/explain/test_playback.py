@@ -123,7 +123,7 @@ def _without(part: str) -> Callable[[Path], None]:
         (_garbled, "no readable playback"),
         (_foreign, "no readable playback"),
         (_pickled, "no readable playback"),
-        (_newer, "format 2, this foodkd reads 1"),
+        (_newer, "format 2, not 1"),
         (_without("student.maps"), "student.maps"),
         (_without("cosine"), "cosine"),
     ],
