@@ -19,7 +19,7 @@ def panel(desk: Desk, view: View) -> str:
         limits="Each pair has its own scale of evidence: compare where its maps are bright, not how bright.",
     )
     cards = "".join(compare.card(other, seen, name, pickable=False) for name in BOTH)
-    rows = w.facts([(w.tag(name), _beside(desk, view, seen, name)) for name in BOTH], classes="fk-sum")
+    rows = w.facts([(w.tag(name), _beside(desk, view, seen, name)) for name in BOTH])
     return f'<h3>The second pair</h3>{said}<div class="fk-cards" data-count="2">{cards}</div>{rows}'
 
 
