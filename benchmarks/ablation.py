@@ -165,12 +165,31 @@ def budget(recipe: Recipe) -> dict[str, Any]:
     return {**train_settings, "sizes": sizes, "frozen_stages": frozen, "backbones": names}
 
 
-def judged(pair: Pair, photos: Photos, names: Sequence[str], *, batch: int = 64) -> dict[str, Any]:
+def judged(pair: Pair, photos: Photos, names: Sequence[str]) -> dict[str, Any]:
     """Right or wrong per photo for each network, and, where both learned, how alike their maps of the label are.
 
     Returns:
         {"photos": N, "teacher"/"student": {"top1", "top5", "right": hex bits of N photos}, "iam": {"matched": mean,
         "mismatched": mean, "per_photo": hundredths as integers}, "stages": Grad-CAM agreement by stage on 303 photos}.
+    """
+    logits, maps, labels = looked(pair, photos, names)
+    result: dict[str, Any] = {"photos": len(photos)}
+    result |= {name: _rates(logits[name], labels) for name in names}
+    if len(names) == 2:
+        result["iam"] = _agreement(maps[TEACHER], maps[STUDENT])
+        some = np.linspace(0, len(photos) - 1, min(303, len(photos))).astype(int)
+        stages = measure_agreement(pair, list(photos.read(some)), labels[some].tolist(), methods=("gradcam",))
+        result["stages"] = {key: value.to_json() for key, value in stages.items()}
+    return result
+
+
+def looked(
+    pair: Pair, photos: Photos, names: Sequence[str], *, batch: int = 64
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], torch.Tensor]:
+    """What each network says of every photo, and where it looks for the label.
+
+    Returns:
+        Logits (N, K); maps of the label less their own mean, on the grid of the IAM loss, (N, P); labels (N,).
     """
     labels = labels_for(pair, photos)
     logits: dict[str, list[torch.Tensor]] = {name: [] for name in names}
@@ -182,18 +201,11 @@ def judged(pair: Pair, photos: Photos, names: Sequence[str], *, batch: int = 64)
         for name in names:
             with torch.inference_mode():
                 tapped = pair.networks[name](pair.tensor(name, small))
-                logits[name].append(tapped.logits)
-                weight = pair.networks[name].head_weight
-                own = losses.instance_maps(tapped.stages[-1], weight, labels[rows])
-                maps[name].append(torch.einsum("ih,bnhw,jw->bnij", onto[name], own, onto[name]).flatten(1))
-    result: dict[str, Any] = {"photos": len(photos)}
-    result |= {name: _rates(torch.cat(logits[name]), labels) for name in names}
-    if len(names) == 2:
-        result["iam"] = _agreement(torch.cat(maps[TEACHER]), torch.cat(maps[STUDENT]))
-        some = np.linspace(0, len(photos) - 1, min(303, len(photos))).astype(int)
-        stages = measure_agreement(pair, list(photos.read(some)), labels[some].tolist(), methods=("gradcam",))
-        result["stages"] = {key: value.to_json() for key, value in stages.items()}
-    return result
+                own = losses.instance_maps(tapped.stages[-1], pair.networks[name].head_weight, labels[rows])
+                flat = torch.einsum("ih,bnhw,jw->bnij", onto[name], own, onto[name]).flatten(1)
+            logits[name].append(tapped.logits)
+            maps[name].append(flat - flat.mean(1, keepdim=True))
+    return {n: torch.cat(logits[n]) for n in names}, {n: torch.cat(maps[n]) for n in names}, labels
 
 
 def _grids(pair: Pair) -> dict[str, torch.Tensor]:
@@ -204,16 +216,15 @@ def _grids(pair: Pair) -> dict[str, torch.Tensor]:
 
 def _rates(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
-    right = best[:, 0].numpy()
-    rates = {"top1": float(right.mean()), "top5": float(best.any(1).float().mean())}
-    return {**rates, "right": np.packbits(right).tobytes().hex()}
+    first = best[:, 0].numpy()
+    rates = {"top1": float(first.mean()), "top5": float(best.any(1).float().mean())}
+    return {**rates, "right": np.packbits(first).tobytes().hex()}
 
 
 def _agreement(teacher: torch.Tensor, student: torch.Tensor) -> dict[str, Any]:
     """Centred cosine of each photo's two maps, and of maps of different photos (each with the 37th after it)."""
-    centred = [m - m.mean(1, keepdim=True) for m in (teacher, student)]
-    cosine = torch.nn.functional.cosine_similarity(centred[0], centred[1], dim=1)
-    other = torch.nn.functional.cosine_similarity(centred[0], centred[1].roll(37, 0), dim=1)
+    cosine = torch.nn.functional.cosine_similarity(teacher, student, dim=1)
+    other = torch.nn.functional.cosine_similarity(teacher, student.roll(37, 0), dim=1)
     per_photo = (cosine * 100).round().to(torch.int64).tolist()
     return {"matched": float(cosine.mean()), "mismatched": float(other.mean()), "per_photo": per_photo}
 
@@ -231,9 +242,7 @@ def table(results: Path) -> dict[str, Any]:
     Raises:
         FoodkdError: no results, or results of different budgets.
     """
-    runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*-*-*.json"))]
-    if not runs:
-        raise FoodkdError(f"{results} holds no results; run benchmarks/ablation.py first.")
+    runs = read_runs(results)
     budgets = {json.dumps(run["budget"], sort_keys=True) for run in runs}
     if len(budgets) > 1 or len({run["photos"] for run in runs}) > 1:
         raise FoodkdError(f"{results} holds results of different budgets, which can't stand in one table.")
@@ -241,6 +250,14 @@ def table(results: Path) -> dict[str, Any]:
     rows = [line for share in shares for line in _lines([run for run in runs if run["share"] == share])]
     head = {"format": 1, "command": "python -m benchmarks.ablation --data DATA", "made": f"foodkd {__version__}"}
     return {**head, "photos": runs[0]["photos"], "setting": _setting(runs), "rows": rows}
+
+
+def read_runs(results: Path) -> list[dict[str, Any]]:
+    """Every finished run's result. Raises FoodkdError where there is none."""
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*-*-*.json"))]
+    if not runs:
+        raise FoodkdError(f"{results} holds no results; run benchmarks/ablation.py first.")
+    return runs
 
 
 def _lines(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -295,7 +312,7 @@ def difference(
     pairs = [(run, base[run["seed"]]) for run in runs if run["seed"] in base]
     if not pairs:
         return None
-    gains = np.mean([_right(run) - _right(other) for run, other in pairs], axis=0)
+    gains = np.mean([was_right(run) - was_right(other) for run, other in pairs], axis=0)
     random = np.random.default_rng(0)
     # Few values occur, so drawing how often each of them does is drawing photos.
     values, counts = np.unique(gains, return_counts=True)
@@ -304,9 +321,9 @@ def difference(
     return {"to": "student-alone", "mean": float(gains.mean()), "low": float(low), "high": float(high)}
 
 
-def _right(run: Mapping[str, Any]) -> np.ndarray:
-    """(N,) 1 where the student's first answer is right, else 0."""
-    bits = np.unpackbits(np.frombuffer(bytes.fromhex(run[STUDENT]["right"]), np.uint8))
+def was_right(run: Mapping[str, Any], network: str = STUDENT) -> np.ndarray:
+    """(N,) 1 where the network's first answer is right, else 0."""
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(run[network]["right"]), np.uint8))
     return cast(np.ndarray, bits[: run["photos"]].astype(np.int64))
 
 

@@ -3,10 +3,12 @@
     python -m benchmarks.attention epochs runs/joint --data DATA --out docs/attention [--start PAIR --offset EPOCHS]
     python -m benchmarks.attention photos checkpoints/food101-64 --data DATA --out docs/attention
     python -m benchmarks.attention faithfulness checkpoints/food101-64 --data DATA --out docs/attention
+    python -m benchmarks.attention terms docs/ablation --out docs/attention
 
 `epochs`: agreement of the maps above that of mismatched photos, by stage, at every evaluation of a run (its kept
 weights). `photos`: how the agreement of a photo's (a class's) maps goes with the student's being right about it.
-`faithfulness`: mean areas under deletion and insertion curves of both networks. All on photos held out of the training
+`faithfulness`: mean areas under deletion and insertion curves of both networks. `terms`: what the IAM term did to the
+agreement in the runs of the ablation. All on photos held out of the training
 split. Each writes a .json, a .md table and, where there is one, a .png figure.
 """
 
@@ -21,14 +23,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.ablation import looked, read_runs, was_right
 from foodkd.data import Photos, open_photos
-from foodkd.distill import losses
 from foodkd.explain import Explanation, measure_agreement
 from foodkd.explain import faithfulness as put_to_the_test
 from foodkd.explain.faithfulness import rank_correlation
 from foodkd.files import whole_file
 from foodkd.nets import Pair
-from foodkd.train.metrics import labels_for
 
 NETWORKS = ("teacher", "student")
 
@@ -141,31 +142,17 @@ def photos(options: argparse.Namespace) -> None:
 
 def _per_photo(pair: Pair, held: Photos) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
     """Each photo's centred cosine of the two maps of its label on the grid of the IAM loss, and who was right."""
-    sizes = (pair.sizes["teacher"], pair.sizes["student"])
-    ends = [pair.networks[n].geometry(s)[-1] for n, s in zip(NETWORKS, sizes, strict=True)]
-    onto = dict(zip(NETWORKS, losses.common_grid(ends[0], ends[1], sizes), strict=True))
-    labels = labels_for(pair, held)
-    cosine: list[torch.Tensor] = []
-    right: dict[str, list[torch.Tensor]] = {name: [] for name in NETWORKS}
-    for start in range(0, len(held), 64):
-        rows = np.arange(start, min(start + 64, len(held)))
-        small, maps = held.read(rows), []
-        for name in NETWORKS:
-            with torch.inference_mode():
-                tapped = pair.networks[name](pair.tensor(name, small))
-                own = losses.instance_maps(tapped.stages[-1], pair.networks[name].head_weight, labels[rows])
-            flat = torch.einsum("ih,bnhw,jw->bnij", onto[name], own, onto[name]).flatten(1)
-            maps.append(flat - flat.mean(1, keepdim=True))
-            right[name].append(tapped.logits.argmax(1) == labels[rows])
-        cosine.append(torch.nn.functional.cosine_similarity(maps[0], maps[1], dim=1))
-    rights = {name: torch.cat(value).numpy().astype(float) for name, value in right.items()}
-    return torch.cat(cosine).numpy(), rights, labels.numpy()
+    logits, maps, labels = looked(pair, held, NETWORKS)
+    cosine = torch.nn.functional.cosine_similarity(*maps.values(), dim=1)
+    rights = {name: (logits[name].argmax(1) == labels).numpy().astype(float) for name in NETWORKS}
+    return cosine.numpy(), rights, labels.numpy()
 
 
 def _bootstrap(statistic: Callable[[np.ndarray], float], count: int, samples: int = 2000) -> dict[str, float]:
     """A statistic of rows, and its 95 % interval over rows drawn anew."""
     random = np.random.default_rng(0)
-    drawn = [statistic(random.integers(0, count, count)) for _ in range(samples)]
+    with np.errstate(invalid="ignore"):  # rows that are all alike have no correlation: nan, and left out below
+        drawn = [statistic(random.integers(0, count, count)) for _ in range(samples)]
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     return {"value": statistic(np.arange(count)), "low": float(low), "high": float(high)}
 
@@ -185,6 +172,45 @@ def _class_correlation(cosine: np.ndarray, right: np.ndarray, labels: np.ndarray
 def _interval(one: dict[str, float]) -> str:
     text = f"{one['value']:+.2f} (95 % interval {one['low']:+.2f} to {one['high']:+.2f})"
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+# --- what the term does to agreement
+
+
+WITH_AND_WITHOUT = {"joint-kd-iam": "joint-kd", "full": "joint-kd-mld"}
+"""Rows of the ablation that differ in nothing but the IAM term."""
+
+
+def terms(options: argparse.Namespace) -> None:
+    """Whether the IAM term raises agreement, and whether photos that gain agreement are answered better for it."""
+    runs = {(run["row"], run["seed"], run["share"]): run for run in read_runs(options.source)}
+    found = [
+        {"with": row, "without": WITH_AND_WITHOUT[row], "seed": seed, "share": share, **_raised(run, other)}
+        for (row, seed, share), run in runs.items()
+        if row in WITH_AND_WITHOUT and (other := runs.get((WITH_AND_WITHOUT[row], seed, share)))
+    ]
+    head = ["with the term", "without", "seed", "labels", "cosine without", "gain in cosine (95 %)"]
+    head += ["gain, unrelated photos", "gain in agreement against gain in right answers (95 %)"]
+    lines = [f"| {' | '.join(head)} |", "|---|---|" + "--:|" * (len(head) - 2)]
+    for one in found:
+        numbers = [f"{one['cosine']:.2f}", _interval(one["raised"]), f"{one['mismatched']:+.2f}"]
+        numbers.append(_interval(one["goes_with_right"]))
+        cells = [one["with"], one["without"], str(one["seed"]), f"{100 * one['share']:g} %"]
+        lines.append(f"| {' | '.join(cells + [n.replace('-', chr(0x2212)) for n in numbers])} |")
+    _write(options.out, "terms", {"pairs": found}, "\n".join(lines) + "\n")
+
+
+def _raised(run: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """One run beside the same run without the term, photo by photo."""
+    cosines = [np.array(each["iam"]["per_photo"]) / 100 for each in (run, other)]
+    gained = cosines[0] - cosines[1]
+    better = was_right(run).astype(float) - was_right(other)
+    return {
+        "cosine": float(cosines[1].mean()),
+        "raised": _bootstrap(lambda rows: float(gained[rows].mean()), len(gained)),
+        "mismatched": float(run["iam"]["mismatched"] - other["iam"]["mismatched"]),
+        "goes_with_right": _bootstrap(lambda rows: float(np.corrcoef(gained[rows], better[rows])[0, 1]), len(gained)),
+    }
 
 
 # --- deletion and insertion
@@ -220,14 +246,14 @@ def faithfulness(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Measure one of the three."""
+    """Measure one of the four."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(required=True)
-    for command, default in ((epochs, 303), (photos, 0), (faithfulness, 101)):
+    for command, default in ((epochs, 303), (photos, 0), (faithfulness, 101), (terms, 0)):
         one = commands.add_parser(command.__name__)
         one.set_defaults(command=command)
-        one.add_argument("source", type=Path, help="a run folder (epochs) or a checkpoint")
-        one.add_argument("--data", type=Path, required=True)
+        one.add_argument("source", type=Path, help="a run folder, a checkpoint, or the ablation's results")
+        one.add_argument("--data", type=Path, required=command is not terms)
         one.add_argument("--out", type=Path, default=Path("docs/attention"))
         one.add_argument("--photos", type=int, default=default, help="how many held-out photos, where it is a sample")
         one.add_argument("--start", type=Path, help="the checkpoint that the run began with")

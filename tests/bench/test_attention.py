@@ -1,0 +1,52 @@
+"""What is said about attention follows from the maps: identities, and runs whose answer is known."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import attention
+from foodkd.data import open_photos
+from foodkd.nets import Pair
+
+
+def _run(row: str, cosines: list[float], right: list[int], *, mismatched: float) -> dict[str, Any]:
+    bits = np.packbits(np.array(right, np.uint8)).tobytes().hex()
+    per_photo = [round(100 * value) for value in cosines]
+    iam = {"matched": float(np.mean(cosines)), "mismatched": mismatched, "per_photo": per_photo}
+    return {"row": row, "seed": 3, "share": 0.1, "photos": len(right), "student": {"right": bits}, "iam": iam}
+
+
+def test_the_gain_of_the_term_is_that_of_runs_that_differ_in_nothing_else(tmp_path: Path) -> None:
+    runs = [
+        _run("joint-kd", [0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1], mismatched=0.1),
+        _run("joint-kd-iam", [0.6, 0.7, 0.3, 0.4], [1, 1, 1, 1], mismatched=0.15),
+        _run("full", [0.5] * 4, [1] * 4, mismatched=0.1),  # nothing to be compared with: no row for it
+    ]
+    for number, run in enumerate(runs):
+        (tmp_path / f"0.1-{number}-x.json").write_text(json.dumps(run))
+    attention.terms(argparse.Namespace(source=tmp_path, out=tmp_path / "out"))
+    (found,) = json.loads((tmp_path / "out" / "terms.json").read_text())["pairs"]
+    assert (found["with"], found["without"], found["seed"], found["share"]) == ("joint-kd-iam", "joint-kd", 3, 0.1)
+    assert found["cosine"] == pytest.approx(0.25) and found["raised"]["value"] == pytest.approx(0.25)
+    assert found["raised"]["low"] <= 0.25 <= found["raised"]["high"]
+    assert found["mismatched"] == pytest.approx(0.05)
+    # The very photos that gained agreement are those that came right.
+    assert found["goes_with_right"]["value"] == pytest.approx(1)
+    assert "| joint-kd-iam | joint-kd | 3 | 10 % |" in (tmp_path / "out" / "terms.md").read_text()
+
+
+def test_a_network_beside_itself_looks_where_it_looks(tiny_pair: Pair) -> None:
+    same = copy.copy(tiny_pair)
+    same.networks = dict.fromkeys(attention.NETWORKS, tiny_pair.networks["student"])
+    same.settings = dict.fromkeys(attention.NETWORKS, tiny_pair.settings["student"])
+    photos = open_photos("generated", None, "train", resolution=64, limit=3)
+    cosine, right, labels = attention._per_photo(same, photos)
+    assert cosine == pytest.approx(np.ones(len(photos)), abs=1e-5)
+    assert np.array_equal(right["teacher"], right["student"]) and set(labels) == {0, 1, 2, 3}
