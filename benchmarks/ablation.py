@@ -263,7 +263,7 @@ def read_runs(results: Path) -> list[dict[str, Any]]:
 def _lines(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The rows of one share of the labels."""
     by_row = {row: [run for run in runs if run["row"] == row] for row in ROWS}
-    return [_line(row, found, by_row["student-alone"]) for row, found in by_row.items() if found]
+    return [_line(row, found, by_row) for row, found in by_row.items() if found]
 
 
 def _setting(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -280,7 +280,9 @@ def _setting(runs: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _line(row: str, runs: Sequence[Mapping[str, Any]], alone: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _line(
+    row: str, runs: Sequence[Mapping[str, Any]], by_row: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, Any]:
     one = ROWS[row]
     rates = {
         name: {key: [run[name][key] for run in runs] for key in ("top1", "top5")} if name in one.judged else None
@@ -290,25 +292,35 @@ def _line(row: str, runs: Sequence[Mapping[str, Any]], alone: Sequence[Mapping[s
     agreement = {f"iam_cosine{end}": [m[key] for m in maps] for key, end in _IAM.items()} if maps else None
     line = {"row": row, "title": one.title, "terms": list(one.terms), "share": runs[0]["share"]}
     line |= {"seeds": [run["seed"] for run in runs], **rates, "agreement": agreement}
-    compared = STUDENT in one.judged and row != "student-alone"
-    return line | {"difference": difference(runs, alone) if compared else None}
+    for key, other in COMPARED.items():
+        compared = (
+            STUDENT in one.judged and row != other and not (other == "one-way" and row.startswith("student-alone"))
+        )
+        line[key] = difference(runs, by_row[other], to=other) if compared else None
+    return line
 
 
+COMPARED = {"difference": "student-alone", "beyond_one_way": "one-way"}
+"""What a row's student is compared with, photo by photo: a key of the row -> the other row."""
 _IAM = {"matched": "", "mismatched": "_mismatched"}
 
 
 def difference(
-    runs: Iterable[Mapping[str, Any]], alone: Iterable[Mapping[str, Any]], *, samples: int = 10_000
+    runs: Iterable[Mapping[str, Any]],
+    others: Iterable[Mapping[str, Any]],
+    *,
+    to: str = "student-alone",
+    samples: int = 10_000,
 ) -> dict[str, Any] | None:
-    """The students' gain in top-1 over the student alone, paired by seed and photo, with its 95 % interval.
+    """The students' gain in top-1 over those of row `to`, paired by seed and photo, with its 95 % interval.
 
     The bootstrap (Efron, 1979) draws photos anew, the same for all seeds; with one seed it says nothing about how
     much another seed would change.
 
     Returns:
-        {"to": "student-alone", "mean", "low", "high"}, rates in -1..1; None where no seed has both.
+        {"to", "mean", "low", "high"}, rates in -1..1; None where no seed has both.
     """
-    base = {run["seed"]: run for run in alone}
+    base = {run["seed"]: run for run in others}
     pairs = [(run, base[run["seed"]]) for run in runs if run["seed"] in base]
     if not pairs:
         return None
@@ -318,7 +330,7 @@ def difference(
     values, counts = np.unique(gains, return_counts=True)
     drawn = random.multinomial(len(gains), counts / len(gains), size=samples) @ values / len(gains)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return {"to": "student-alone", "mean": float(gains.mean()), "low": float(low), "high": float(high)}
+    return {"to": to, "mean": float(gains.mean()), "low": float(low), "high": float(high)}
 
 
 def was_right(run: Mapping[str, Any], network: str = STUDENT) -> np.ndarray:
@@ -330,12 +342,12 @@ def was_right(run: Mapping[str, Any], network: str = STUDENT) -> np.ndarray:
 def markdown(made: Mapping[str, Any]) -> str:
     """The table for docs/results.md."""
     heads = ["what teaches the student", "seeds", "student top-1", "top-5", "gain on the student alone (95 %)"]
-    heads += ["teacher top-1", "IAM cosine, same photo / other"]
+    heads += ["on one-way distillation (95 %)", "teacher top-1", "IAM cosine, same photo / other"]
     lines = [f"| {' | '.join(heads)} |", "|---" + "|--:" * (len(heads) - 1) + "|"]
     for row in made["rows"]:
         cells = [str(len(row["seeds"])), _mean(row["student"], "top1"), _mean(row["student"], "top5")]
-        d = row["difference"]
-        cells.append(f"{100 * d['mean']:+.1f} ({100 * d['low']:+.1f} to {100 * d['high']:+.1f})" if d else "–")
+        for d in (row[key] for key in COMPARED):
+            cells.append(f"{100 * d['mean']:+.1f} ({100 * d['low']:+.1f} to {100 * d['high']:+.1f})" if d else "–")
         cells.append(_mean(row["teacher"], "top1"))
         a = row["agreement"]
         cells.append(f"{np.mean(a['iam_cosine']):.2f} / {np.mean(a['iam_cosine_mismatched']):.2f}" if a else "–")

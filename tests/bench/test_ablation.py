@@ -86,7 +86,7 @@ def test_each_share_of_the_labels_is_compared_with_its_own_student_alone(ablatio
         "sizes": {"student": 64},
         "frozen_stages": {"student": 0},
     }
-    rights = {(1.0, "student-alone"): [1, 1, 0, 0], (1.0, "joint-kd"): [1, 1, 1, 0]}
+    rights = {(1.0, "student-alone"): [1, 1, 0, 0], (1.0, "one-way"): [1, 0, 0, 0], (1.0, "joint-kd"): [1, 1, 1, 0]}
     rights |= {(0.25, "student-alone"): [0, 0, 0, 0], (0.25, "joint-kd"): [1, 1, 0, 0]}
     for (share, row), right in rights.items():
         run = _run(right) | {"row": row, "share": share, "budget": budget, "steps": 5}
@@ -96,11 +96,14 @@ def test_each_share_of_the_labels_is_compared_with_its_own_student_alone(ablatio
     made = ablation.table(tmp_path)
     assert [(row["share"], row["row"]) for row in made["rows"]] == list(rights)
     gains = [row["difference"]["mean"] for row in made["rows"] if row["difference"]]
-    assert gains == pytest.approx([0.25, 0.5])
+    assert gains == pytest.approx([-0.25, 0.25, 0.5])
+    on_one_way = {(row["share"], row["row"]): row["beyond_one_way"] for row in made["rows"]}
+    assert on_one_way.pop((1.0, "joint-kd"))["mean"] == pytest.approx(0.5)
+    assert set(on_one_way.values()) == {None}  # of a quarter of the labels there is no such run to compare with
     assert "after 9 steps of the teacher alone" in made["setting"]
     (tmp_path / "ablation.json").write_text(json.dumps(made))
     read = Ablation.load(tmp_path / "ablation.json")
-    assert [row.share for row in read.rows] == [1, 1, 0.25, 0.25]
+    assert [row.share for row in read.rows] == [1, 1, 1, 0.25, 0.25]
     assert "| Joint, 25 % of the labels | 1 | 50.0 |" in ablation.markdown(made)
 
 
