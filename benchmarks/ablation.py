@@ -270,7 +270,8 @@ def _setting(runs: Sequence[Mapping[str, Any]]) -> str:
     """What all rows have in common, in words."""
     b = runs[0]["budget"]
     frozen = max(b["frozen_stages"].values())
-    still = f", the first {frozen} stage{'s' if frozen > 1 else ''} as in the starting weights" if frozen else ""
+    first = "stage" if frozen == 1 else f"{frozen} stages"
+    still = f", the first {first} as in the starting weights" if frozen else ""
     coarse = round(100 * b["coarse"])
     sizes = f"{b['sizes']['student']} px inputs" + (f" ({coarse} % of the steps on smaller ones)" if coarse else "")
     ahead = f" after {b['head_start']} steps of the teacher alone" if b["head_start"] else ""

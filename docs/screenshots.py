@@ -28,12 +28,13 @@ TABS = {
 }
 SHOWN = (
     *("compare", "iam", "layers", "faithfulness", "lesson", "testset"),
-    *("compare-dark", "compare-phone", "iam-phone-dark"),
+    *("compare-phone", "iam-phone-dark"),
 )
 SIZES = {"": (1280, 800), "-phone": (390, 844)}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 LIMIT = 300_000  # bytes
+TALLEST = 1500  # pixels of what README shows; the rest of a long page is cut off
 
 
 def main() -> int:
@@ -74,12 +75,13 @@ def _take_all(url: str, out: Path, example: str, *, every: bool) -> None:
                 names = {scheme: f"{tab}{size}{'-dark' if scheme == 'dark' else ''}" for scheme in ("light", "dark")}
                 wanted = {scheme: name for scheme, name in names.items() if every or name in SHOWN}
                 if wanted:
-                    _take(context.new_page(), f"{url}?tab={tab}&stage=3&example={example}", TABS[tab], wanted, out)
+                    place = f"{url}?tab={tab}&stage=3&example={example}"
+                    _take(context.new_page(), place, TABS[tab], wanted, out, tallest=None if every else TALLEST)
             context.close()
         browser.close()
 
 
-def _take(page: Any, url: str, shows: str, wanted: dict[str, str], out: Path) -> None:
+def _take(page: Any, url: str, shows: str, wanted: dict[str, str], out: Path, *, tallest: int | None) -> None:
     """One tab in each wanted colour scheme, once everything on it is drawn and measured."""
     page.goto(url)
     page.locator(shows).first.wait_for()
@@ -87,15 +89,16 @@ def _take(page: Any, url: str, shows: str, wanted: dict[str, str], out: Path) ->
     for scheme, name in wanted.items():
         page.evaluate(f"document.body.classList.toggle('dark', {str(scheme == 'dark').lower()})")
         page.wait_for_timeout(300)  # the open tab's underline slides into place
-        _write(page.screenshot(full_page=True), out / f"{name}.png")
+        _write(page.screenshot(full_page=True), out / f"{name}.png", tallest)
     page.close()
 
 
-def _write(picture: bytes, path: Path) -> None:
-    """Save with as many colours as fit below the limit; a long page is reduced until it does."""
+def _write(picture: bytes, path: Path, tallest: int | None) -> None:
+    """Save with as many colours as fit below the limit; a page that is too long is cut, one too large reduced."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(picture)).convert("RGB")
+    image = image.crop((0, 0, image.width, min(image.height, tallest or image.height)))
     while True:
         for colours in (256, 128, 64):
             buffer = io.BytesIO()

@@ -12,6 +12,8 @@ from foodkd.ui.lesson_board import Board, Choices, asking
 from foodkd.ui.session import View
 
 COMMAND = "python -m benchmarks.ablation --help"
+HEADS = ("Student right", "More than alone", "Teacher right", "Maps agree")
+NONE = "–"
 CHIPS = {"ce": "labels", "kd": "answers (KD)", "mld": "stages (MLD)", "iam": "places (IAM)"}
 
 
@@ -36,13 +38,11 @@ def _ablation(board: Board) -> str:
     ends = _ends(found)
     rows = "".join(_row(row, ends) for row in found.rows)
     low, high = ends
-    head = (
-        "<th>Trained with</th><th>Student right</th><th>More than alone<small>95 % interval, "
-        f"{100 * low:+.0f} to {100 * high:+.0f} points</small></th><th>Teacher right</th>"
-        "<th>Maps agree<small>cosine</small></th>"
-    ).replace("-", "\N{MINUS SIGN}")
+    scale = f"95 % interval, {100 * low:.0f} to {100 * high:+.0f} points".replace("-", "\N{MINUS SIGN}")
+    heads = zip(HEADS, ("", scale, "", "cosine"), strict=True)
+    head = "<th>Trained with</th>" + "".join(f"<th>{name}<small>{more}</small></th>" for name, more in heads)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    setting = w.note(w.text(found.setting), limits=f"Made with <code>{w.text(found.command)}</code>")
+    setting = w.note(f"{w.text(found.setting.rstrip('.'))}.", limits=f"Made with <code>{w.text(found.command)}</code>")
     return f'<div class="fk-ablation">{table}</div>{setting}'
 
 
@@ -58,22 +58,29 @@ def _row(row: Row, ends: tuple[float, float]) -> str:
     chips = "".join(f"<i>{w.text(CHIPS.get(term, term))}</i>" for term in row.terms)
     part = f"<small>{100 * row.share:.0f} % of the labels</small>" if row.share < 1 else ""
     name = f'<th scope="row">{w.text(row.title)}<span class="fk-chips">{chips}</span>{part}</th>'
-    agree = _mean(row.agreement.iam_cosine, percent=False) if row.agreement else "–"
+    agree = _mean(row.agreement.iam_cosine, percent=False) if row.agreement else NONE
     apart = summary(row.agreement.iam_cosine_mismatched) if row.agreement else None
     beside = f"<small>unrelated: {apart.mean:.2f}</small>" if apart else ""
-    cells = f"<td>{_rates(row.student)}</td><td>{_interval(row.difference, ends)}</td><td>{_rates(row.teacher)}</td>"
-    return f'<tr data-row="{w.text(row.row)}">{name}{cells}<td>{agree}{beside}</td></tr>'
+    values = (_rates(row.student), _interval(row.difference, ends), _rates(row.teacher), agree + beside)
+    cells = "".join(map(_cell, HEADS, values))
+    return f'<tr data-row="{w.text(row.row)}">{name}{cells}</tr>'
+
+
+def _cell(head: str, value: str) -> str:
+    """A value, with its column's head for where the columns do not fit beside each other."""
+    absent = ' class="fk-none"' if value == NONE else ""
+    return f'<td data-label="{head}"{absent}>{value}</td>'
 
 
 def _rates(rates: Rates | None) -> str:
-    return _mean(rates.top1) if rates else "–"
+    return _mean(rates.top1) if rates else NONE
 
 
 def _mean(values: tuple[float, ...], *, percent: bool = True) -> str:
     """Mean over seeds, and how much the seeds differ where there are several."""
     found = summary(values)
     if found is None:
-        return "–"
+        return NONE
     size, digits, unit = (100, 1, "&#8239;%") if percent else (1, 2, "")
     spread = (
         "" if found.deviation is None else f"<small>± {size * found.deviation:.{digits}f}, {len(values)} seeds</small>"
@@ -84,7 +91,7 @@ def _mean(values: tuple[float, ...], *, percent: bool = True) -> str:
 def _interval(difference: Difference | None, ends: tuple[float, float]) -> str:
     """Dot and whisker on the common scale, with its numbers."""
     if difference is None:
-        return "–"
+        return NONE
     low, high = ends
     places = [100 * (value - low) / (high - low) for value in (0.0, difference.low, difference.mean, difference.high)]
     zero, left, middle, right = places
