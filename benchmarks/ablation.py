@@ -293,16 +293,15 @@ def _line(
     agreement = {f"iam_cosine{end}": [m[key] for m in maps] for key, end in _IAM.items()} if maps else None
     line = {"row": row, "title": one.title, "terms": list(one.terms), "share": runs[0]["share"]}
     line |= {"seeds": [run["seed"] for run in runs], **rates, "agreement": agreement}
+    order = list(ROWS)
     for key, other in COMPARED.items():
-        compared = (
-            STUDENT in one.judged and row != other and not (other == "one-way" and row.startswith("student-alone"))
-        )
+        compared = STUDENT in one.judged and order.index(row) > order.index(other)
         line[key] = difference(runs, by_row[other], to=other) if compared else None
     return line
 
 
-COMPARED = {"difference": "student-alone", "beyond_one_way": "one-way"}
-"""What a row's student is compared with, photo by photo: a key of the row -> the other row."""
+COMPARED = {"difference": "student-alone", "beyond_one_way": "one-way", "beyond_joint": "joint-kd"}
+"""What a row's student is compared with, photo by photo: a key of the row -> a row before it."""
 _IAM = {"matched": "", "mismatched": "_mismatched"}
 
 
@@ -343,7 +342,7 @@ def was_right(run: Mapping[str, Any], network: str = STUDENT) -> np.ndarray:
 def markdown(made: Mapping[str, Any]) -> str:
     """The table for docs/results.md."""
     heads = ["what teaches the student", "seeds", "student top-1", "top-5", "gain on the student alone (95 %)"]
-    heads += ["on one-way distillation (95 %)", "teacher top-1", "IAM cosine, same photo / other"]
+    heads += ["on one-way", "on joint", "teacher top-1", "IAM cosine, same photo / other"]
     lines = [f"| {' | '.join(heads)} |", "|---" + "|--:" * (len(heads) - 1) + "|"]
     for row in made["rows"]:
         cells = [str(len(row["seeds"])), _mean(row["student"], "top1"), _mean(row["student"], "top5")]
