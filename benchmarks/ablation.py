@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,8 @@ class Row:
     """One line of the table: what it is called, which terms it has, the settings that make it so.
 
     `judged` names the networks that it trains; `longer` multiplies the steps (a joint step costs the student's own
-    about 2.6 times over: at equal compute the student alone has as many more).
+    about 2.6 times over: at equal compute the student alone has as many more); `tried` marks a weight other than the
+    recipe's, tried to choose it: of interest to who trains, not part of what the app tells.
     """
 
     title: str
@@ -53,6 +55,14 @@ class Row:
     settings: tuple[str, ...]
     judged: tuple[str, ...] = (TEACHER, STUDENT)
     longer: float = 1.0
+    tried: bool = False
+
+
+def _weighed(term: str, weight: float) -> Row:
+    """Joint training with one further term at another weight than the recipe's."""
+    other = {"mld": "iam", "iam": "mld"}[term]
+    settings = (f"distill.{other}=0", f"distill.{term}={weight:g}")
+    return Row(f"Joint + {term.upper()} at weight {weight:g}", ("ce", "kd", term), settings, tried=True)
 
 
 ROWS = {
@@ -65,7 +75,10 @@ ROWS = {
     ),
     "joint-kd": Row("Joint", ("ce", "kd"), ("distill.mld=0", "distill.iam=0")),
     "joint-kd-mld": Row("Joint + MLD", ("ce", "kd", "mld"), ("distill.iam=0",)),
+    "joint-kd-mld-1": _weighed("mld", 1.0),
     "joint-kd-iam": Row("Joint + IAM", ("ce", "kd", "iam"), ("distill.mld=0",)),
+    "joint-kd-iam-0.3": _weighed("iam", 0.3),
+    "joint-kd-iam-3": _weighed("iam", 3.0),
     "full": Row("Joint + MLD + IAM", ("ce", "kd", "mld", "iam"), ()),
     "teacher-alone": Row("Teacher alone", ("ce",), ("distill.mode=teacher-alone",), (TEACHER,)),
 }
@@ -137,6 +150,7 @@ def run_one(options: argparse.Namespace, row: str, seed: int, share: float) -> P
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     result |= {"row": row, "seed": seed, "share": share, "steps": history[-1]["step"]}
     result["budget"] = {**budget(recipe), "head_start": options.head_start}
+    result["command"] = command(options)
     result["training"] = {key: value for key, value in history[-1].items() if isinstance(value, float)}
     kept.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(kept) as temporary:
@@ -152,6 +166,16 @@ def _train(options: argparse.Namespace, row: str, seed: int, share: float) -> tu
         print(f"{folder.name}: training", flush=True)
         train(recipe, data=options.data, out=folder, quiet=options.quiet)
     return recipe, folder
+
+
+def command(options: argparse.Namespace) -> str:
+    """What all runs of a table are started with; files by their names, since they lie elsewhere on other machines."""
+    pairs = [one.partition("=") for one in options.set]
+    given = [f"{key}={Path(value).name if key.endswith('.weights') else value}" for key, _, value in pairs]
+    own = {"recipe": Path(options.recipe).name, "head-start": options.head_start, "steps": options.steps}
+    words = ["python", "-m", "benchmarks.ablation", "--data", "DATA"]
+    words += [str(word) for key, value in (own | {"holdout": options.holdout}).items() for word in (f"--{key}", value)]
+    return shlex.join([*words, *(word for one in given for word in ("--set", one))])
 
 
 def budget(recipe: Recipe) -> dict[str, Any]:
@@ -248,7 +272,7 @@ def table(results: Path) -> dict[str, Any]:
         raise FoodkdError(f"{results} holds results of different budgets, which can't stand in one table.")
     shares = sorted({run["share"] for run in runs}, reverse=True)
     rows = [line for share in shares for line in _lines([run for run in runs if run["share"] == share])]
-    head = {"format": 1, "command": "python -m benchmarks.ablation --data DATA", "made": f"foodkd {__version__}"}
+    head = {"format": 1, "command": runs[0]["command"], "made": f"foodkd {__version__}"}
     return {**head, "photos": runs[0]["photos"], "setting": _setting(runs), "rows": rows}
 
 
@@ -391,11 +415,12 @@ def figure(made: Mapping[str, Any], path: Path) -> None:
 
 
 def write_table(results: Path, out: Path | None) -> dict[str, Any]:
-    """Write table.md, table.json and gains.png beside the results, and the table into a checkpoint folder."""
+    """Write table.md, table.json and gains.png beside the results, and what the app tells of it into a checkpoint."""
     made = table(results)
-    for path in [results / "table.json", *([out / "ablation.json"] if out else [])]:
+    told = {**made, "rows": [row for row in made["rows"] if not ROWS[row["row"]].tried]}
+    for path, content in [(results / "table.json", made), *([(out / "ablation.json", told)] if out else [])]:
         with whole_file(path) as temporary:
-            temporary.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with whole_file(results / "table.md") as temporary:
         temporary.write_text(markdown(made), encoding="utf-8")
     figure(made, results / "gains.png")

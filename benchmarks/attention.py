@@ -177,7 +177,12 @@ def _interval(one: dict[str, float]) -> str:
 # --- what the term does to agreement
 
 
-WITH_AND_WITHOUT = {"joint-kd-iam": "joint-kd", "full": "joint-kd-mld"}
+WITH_AND_WITHOUT = {
+    "joint-kd-iam-0.3": "joint-kd",
+    "joint-kd-iam": "joint-kd",
+    "joint-kd-iam-3": "joint-kd",
+    "full": "joint-kd-mld",
+}
 """Rows of the ablation that differ in nothing but the IAM term."""
 
 

@@ -36,14 +36,23 @@ def _ablation(board: Board) -> str:
         words = "The comparison was not made for this pair yet. This command says how to make it: "
         return w.note(f"{words}<code>{w.text(COMMAND)}</code>")
     ends = _ends(found)
-    rows = "".join(_row(row, ends) for row in found.rows)
+    shares = sorted({row.share for row in found.rows}, reverse=True)
+    parts = "".join(_part(share, shares, found, ends) for share in shares)
     low, high = ends
     scale = f"95 % interval, {100 * low:.0f} to {100 * high:+.0f} points".replace("-", "\N{MINUS SIGN}")
     heads = zip(HEADS, ("", scale, "", "cosine"), strict=True)
     head = "<th>Trained with</th>" + "".join(f"<th>{name}<small>{more}</small></th>" for name, more in heads)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    table = f"<table><thead><tr>{head}</tr></thead>{parts}</table>"
     setting = w.note(f"{w.text(found.setting.rstrip('.'))}.", limits=f"Made with <code>{w.text(found.command)}</code>")
     return f'<div class="fk-ablation">{table}</div>{setting}'
+
+
+def _part(share: float, shares: list[float], found: Ablation, ends: tuple[float, float]) -> str:
+    """The rows of one share of the labels, under its name where there are several."""
+    of = "all labels" if share == 1 else f"{100 * share:.0f} % of the labels"
+    name = f'<th colspan="{1 + len(HEADS)}" scope="rowgroup">With {of}</th>' if shares != [1.0] else ""
+    head = f'<tr class="fk-part">{name}</tr>' if name else ""
+    return f"<tbody>{head}{''.join(_row(row, ends) for row in found.rows if row.share == share)}</tbody>"
 
 
 def _ends(found: Ablation) -> tuple[float, float]:
@@ -56,8 +65,7 @@ def _ends(found: Ablation) -> tuple[float, float]:
 
 def _row(row: Row, ends: tuple[float, float]) -> str:
     chips = "".join(f"<i>{w.text(CHIPS.get(term, term))}</i>" for term in row.terms)
-    part = f"<small>{100 * row.share:.0f} % of the labels</small>" if row.share < 1 else ""
-    name = f'<th scope="row">{w.text(row.title)}<span class="fk-chips">{chips}</span>{part}</th>'
+    name = f'<th scope="row">{w.text(row.title)}<span class="fk-chips">{chips}</span></th>'
     agree = _mean(row.agreement.iam_cosine, percent=False) if row.agreement else NONE
     apart = summary(row.agreement.iam_cosine_mismatched) if row.agreement else None
     beside = f"<small>unrelated: {apart.mean:.2f}</small>" if apart else ""

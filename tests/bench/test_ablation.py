@@ -60,6 +60,8 @@ def test_runs_are_made_once_and_tabled(
     made = json.loads((results / "table.json").read_text())
     assert [row["row"] for row in made["rows"]] == ["student-alone", "one-way", "full", "teacher-alone"]
     assert made["rows"][2]["difference"]["low"] <= made["rows"][2]["difference"]["mean"]
+    assert made["command"].startswith("python -m benchmarks.ablation --data DATA --recipe smoke")
+    assert made["command"].endswith("--set 'data.options={classes=3, per_class=10}' --set train.batch_size=8")
     assert (results / "gains.png").read_bytes().startswith(b"\x89PNG")
     written = {path: path.stat().st_mtime_ns for path in results.glob("1-*.json")}
     capsys.readouterr()
@@ -89,7 +91,7 @@ def test_each_share_of_the_labels_is_compared_with_its_own_student_alone(ablatio
     rights = {(1.0, "student-alone"): [1, 1, 0, 0], (1.0, "one-way"): [1, 0, 0, 0], (1.0, "joint-kd"): [1, 1, 1, 0]}
     rights |= {(0.25, "student-alone"): [0, 0, 0, 0], (0.25, "joint-kd"): [1, 1, 0, 0]}
     for (share, row), right in rights.items():
-        run = _run(right) | {"row": row, "share": share, "budget": budget, "steps": 5}
+        run = _run(right) | {"row": row, "share": share, "budget": budget, "steps": 5, "command": "python x"}
         for network in ("student", "teacher"):
             run[network] = {**run["student"], "top1": float(np.mean(right)), "top5": 1.0}
         (tmp_path / f"{share:g}-0-{row}.json").write_text(json.dumps(run))
@@ -105,6 +107,20 @@ def test_each_share_of_the_labels_is_compared_with_its_own_student_alone(ablatio
     read = Ablation.load(tmp_path / "ablation.json")
     assert [row.share for row in read.rows] == [1, 1, 1, 0.25, 0.25]
     assert "| Joint, 25 % of the labels | 1 | 50.0 |" in ablation.markdown(made)
+
+
+def test_weights_tried_stand_in_the_table_and_not_in_the_app(ablation: ModuleType, tmp_path: Path) -> None:
+    rights = {"student-alone": [0, 0], "joint-kd": [1, 0], "joint-kd-iam-0.3": [1, 1]}
+    for row, right in rights.items():
+        budget = {"batch_size": 8, "coarse": 0.0, "head_start": 0, "sizes": {"student": 64}, "frozen_stages": {"s": 0}}
+        run = _run(right) | {"row": row, "share": 1.0, "budget": budget, "steps": 5, "command": "python x"}
+        for network in ("student", "teacher"):
+            run[network] = {**run["student"], "top1": float(np.mean(right)), "top5": 1.0}
+        (tmp_path / f"1-0-{row}.json").write_text(json.dumps(run))
+    made = ablation.write_table(tmp_path, tmp_path)
+    assert [row["title"] for row in made["rows"]] == ["Student alone", "Joint", "Joint + IAM at weight 0.3"]
+    assert "Joint + IAM at weight 0.3 | 1 | 100.0 |" in (tmp_path / "table.md").read_text()
+    assert [row.row for row in Ablation.load(tmp_path / "ablation.json").rows] == ["student-alone", "joint-kd"]
 
 
 def test_a_head_start_is_trained_once_and_given_to_every_teacher(
