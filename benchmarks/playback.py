@@ -1,10 +1,10 @@
 """Keeps a training for playback: what both networks said of the example pictures after every evaluation of a run.
 
     python -m benchmarks.playback RUN --examples assets/examples --out checkpoints/food101-64/playback.npz
-        [--start DIR] [--offset EPOCHS]
+        [--start DIR] [--offset EPOCHS] [--after FILE]
 
 RUN is a run folder with its kept weights (train.keep_weights) and history.jsonl; --start adds the pair that it started
-from, --offset the epochs that were trained before.
+from, --offset the epochs that were trained before, --after the points of an earlier leg's playback.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from foodkd.errors import FoodkdError
-from foodkd.explain.playback import Picture, make_playback
+from foodkd.explain.playback import Picture, Playback, make_playback
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, default=None)
     parser.add_argument("--offset", type=float, default=0.0)
+    parser.add_argument("--after", type=Path, default=None)
     options = parser.parse_args()
     try:
         pictures = read_pictures(options.examples)
@@ -37,6 +38,8 @@ def main() -> int:
             play = make_playback(
                 options.run, pictures, start=options.start, offset=options.offset, progress=lambda said: bar.update()
             )
+        if options.after is not None:
+            play = play.after(Playback.load(options.after))
         play.save(options.out)
     except FoodkdError as error:
         print(error, file=sys.stderr)

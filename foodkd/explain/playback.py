@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,37 @@ class Playback:
         values = self.maps[network][point, example].astype(np.float32)
         where = (dish, start, step, int(size), self.classes[dish])
         return ActivationMap(values, network, "iam", -1, "last", "cam", *where)
+
+    def after(self, earlier: Playback) -> Playback:
+        """This playback with the points of an earlier leg of the same training before its own.
+
+        Points of the earlier leg that do not lie before this one's first are left out: where a leg's playback begins
+        with what the earlier leg ended with, that point stands once.
+
+        Raises:
+            FoodkdError: of other classes, pictures or maps, so that one can't follow the other.
+        """
+        same = (self.classes, self.examples) == (earlier.classes, earlier.examples)
+        if not same or any(self.maps[name].shape[1:] != earlier.maps[name].shape[1:] for name in NETWORKS):
+            raise FoodkdError(
+                "The earlier playback has other classes, pictures or sizes of maps; give one of the same pair."
+            )
+        kept = int(np.sum(earlier.epochs < self.epochs[0] - 1e-4))  # epochs are kept as float32
+        names = sorted({*self.history, *earlier.history})
+        unknown = np.full(max(len(self.epochs), len(earlier.epochs)), np.nan, np.float32)
+        legs = ((earlier, kept), (self, len(self.epochs)))
+        per: dict[str, Any] = {
+            part: {name: np.concatenate([getattr(leg, part)[name][:count] for leg, count in legs]) for name in NETWORKS}
+            for part in _PER_NETWORK
+            if part != "place"
+        }
+        history = {
+            name: np.concatenate([leg.history.get(name, unknown)[:count] for leg, count in legs]) for name in names
+        }
+        cosine, epochs = (
+            np.concatenate([getattr(leg, part)[:count] for leg, count in legs]) for part in ("cosine", "epochs")
+        )
+        return replace(self, epochs=epochs, cosine=cosine, history=history, **per)
 
     def save(self, path: Path) -> Path:
         """Write the file, whole or not at all."""

@@ -88,6 +88,21 @@ def test_it_is_saved_small_and_loaded_whole(play: Playback, tmp_path: Path) -> N
     assert loaded.history.keys() == play.history.keys()
 
 
+def test_a_later_leg_goes_on_where_the_earlier_one_ended(
+    play: Playback, run: Path, pictures: list[Picture], tmp_path: Path
+) -> None:
+    earlier = replace(Playback.load(play.save(tmp_path / "leg.npz")), epochs=np.array([1.0, 2.0, 2.5], np.float32))
+    own = make_playback(run, pictures, offset=2.0)
+    whole = own.after(earlier)
+    np.testing.assert_allclose(whole.epochs, [1.0, 2.0, 2.5, 3.0])  # 2.5 stands once, as the later leg saw it
+    np.testing.assert_allclose(whole.history["kd"], [np.nan, 0.9, 0.9, 0.4], rtol=1e-6)
+    np.testing.assert_array_equal(whole.maps["student"][2:], own.maps["student"])
+    np.testing.assert_array_equal(whole.answers["teacher"][:2], earlier.answers["teacher"][:2])
+    assert Playback.load(whole.save(tmp_path / "whole.npz")).cosine.shape == (4, 2)
+    with pytest.raises(FoodkdError, match="other classes, pictures or sizes of maps"):
+        own.after(replace(earlier, examples=("meal-0", "tea")))
+
+
 def _garbled(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:500])
 
