@@ -209,10 +209,13 @@ def test_links_within_the_project_lead_somewhere(path: Path) -> None:
 
 def test_the_results_are_those_of_the_shipped_pair() -> None:
     module = results_table_module()
-    table = module.results_table(module.read_info(ROOT / module.CHECKPOINT))
-    for page in module.PAGES:
-        text = (ROOT / page).read_text(encoding="utf-8")
-        assert module.section(text) == table, f"{page}: run: python docs/results_table.py --write"
+    tables = module.sections()
+    pages = {page: (ROOT / page).read_text(encoding="utf-8") for page in module.PAGES}
+    for page, text in pages.items():
+        for name in module.names_in(text):
+            assert module.section(text, name) == tables[name], f"{page}: run: python docs/results_table.py --write"
+    shown = {name for text in pages.values() for name in module.names_in(text)}
+    assert shown == set(tables), "a table that no page shows"
 
 
 def test_the_results_table_shows_what_was_measured() -> None:
@@ -230,10 +233,16 @@ def test_the_results_table_shows_what_was_measured() -> None:
 
 def test_writing_the_table_leaves_the_rest_of_readme_alone() -> None:
     module = results_table_module()
-    text = f"before\n{module.BEGIN}\nold\n{module.END}\nafter\n"
+    begin, end = "<!-- results: begin -->", "<!-- results: end -->"
+    text = f"before\n{begin}\nold\n{end}\nafter\n"
     written = module.with_section(text, "new\ntable")
-    assert written == f"before\n{module.BEGIN}\nnew\ntable\n{module.END}\nafter\n"
+    assert written == f"before\n{begin}\nnew\ntable\n{end}\nafter\n"
     assert module.section(written) == "new\ntable"
+    two = written + text.replace("results", "gain")
+    assert module.filled(two, {"results": "1", "gain": "2"}).count("old") == 0 and module.names_in(two) == [
+        "results",
+        "gain",
+    ]
     with pytest.raises(ValueError, match="marker"):
         module.with_section("no markers", "new")
 
