@@ -1,15 +1,16 @@
 """What attention learns: do teacher and student come to look at the same place, and does it go with being right?
 
-    python -m benchmarks.attention epochs runs/joint --data DATA --out docs/attention [--start PAIR --offset EPOCHS]
-    python -m benchmarks.attention photos checkpoints/food101-64 --data DATA --out docs/attention
-    python -m benchmarks.attention faithfulness checkpoints/food101-64 --data DATA --out docs/attention
-    python -m benchmarks.attention terms docs/ablation --out docs/attention
+    python -m benchmarks.attention epochs runs/joint --data DATA [--start PAIR] [--offset EPOCHS] [--after FILE]
+    python -m benchmarks.attention photos checkpoints/food101-64 --data DATA
+    python -m benchmarks.attention faithfulness checkpoints/food101-64 --data DATA
+    python -m benchmarks.attention terms docs/ablation
 
 `epochs`: agreement of the maps above that of mismatched photos, by stage, at every evaluation of a run (its kept
-weights). `photos`: how the agreement of a photo's (a class's) maps goes with the student's being right about it.
-`faithfulness`: mean areas under deletion and insertion curves of both networks. `terms`: what the IAM term did to the
-agreement in the runs of the ablation. All on photos held out of the training
-split. Each writes a .json, a .md table and, where there is one, a .png figure.
+weights), after the points of an earlier leg (its epochs.json). `photos`: how the agreement of a photo's (a class's)
+maps goes with the student's being right about it. `faithfulness`: mean areas under deletion and insertion curves of
+both networks. `terms`: what the IAM term did to the agreement in the runs of the ablation. All on photos held out of
+the training split. Each writes a .json, a .md table and, where there is one, a .png figure to docs/attention (or
+--out).
 """
 
 from __future__ import annotations
@@ -59,11 +60,11 @@ def _write(out: Path, name: str, found: dict[str, Any], table: str) -> None:
 
 def epochs(options: argparse.Namespace) -> None:
     """Agreement above mismatched photos at every evaluation of a run."""
+    found = json.loads(options.after.read_text("utf-8"))["points"] if options.after else []
     history = [json.loads(line) for line in (options.source / "history.jsonl").read_text("utf-8").splitlines()]
     points = [(options.offset, options.start)] if options.start else []
     folders = sorted((options.source / "weights").iterdir())
     points += [(options.offset + line["epoch"], folder) for line, folder in zip(history, folders, strict=True)]
-    found = []
     for epoch, folder in points:
         pair = Pair.load(folder)
         photos = _validation(pair, options.data)
@@ -262,6 +263,7 @@ def main() -> None:
         one.add_argument("--out", type=Path, default=Path("docs/attention"))
         one.add_argument("--photos", type=int, default=default, help="how many held-out photos, where it is a sample")
         one.add_argument("--start", type=Path, help="the checkpoint that the run began with")
+        one.add_argument("--after", type=Path, help="epochs.json of the leg before the run")
         one.add_argument("--offset", type=float, default=0.0, help="epochs trained before the run")
         one.add_argument("--control", choices=("cells", "moved"), default="cells")
     options = parser.parse_args()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,22 @@ def test_a_network_beside_itself_looks_where_it_looks(tiny_pair: Pair) -> None:
     cosine, right, labels = attention._per_photo(same, photos)
     assert cosine == pytest.approx(np.ones(len(photos)), abs=1e-5)
     assert np.array_equal(right["teacher"], right["student"]) and set(labels) == {0, 1, 2, 3}
+
+
+def test_a_leg_goes_on_where_the_earlier_one_ended(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_checkpoint, tmp_path / "run" / "weights" / "0001")
+    (tmp_path / "run" / "history.jsonl").write_text(json.dumps({"epoch": 0.5}) + "\n")
+    photos = open_photos("generated", None, "train", resolution=64, limit=3)
+    monkeypatch.setattr(attention, "_validation", lambda pair, data: photos)
+    common = {"source": tmp_path / "run", "data": None, "photos": 6}
+    first = argparse.Namespace(**common, out=tmp_path / "a", start=tiny_checkpoint, offset=1.0, after=None)
+    attention.epochs(first)
+    then = argparse.Namespace(**common, out=tmp_path / "b", start=None, offset=1.5, after=tmp_path / "a/epochs.json")
+    attention.epochs(then)
+    points = json.loads((tmp_path / "b" / "epochs.json").read_text())["points"]
+    assert [point["epoch"] for point in points] == [1.0, 1.5, 2.0]
+    assert points[0]["maps"] == points[2]["maps"]  # the same weights each time
+    lines = (tmp_path / "b" / "epochs.md").read_text().splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| 1.00", "| 1.50", "| 2.00"]
