@@ -298,10 +298,10 @@ def _setting(runs: Sequence[Mapping[str, Any]]) -> str:
     still = f", the first {first} as in the starting weights" if frozen else ""
     coarse = round(100 * b["coarse"])
     sizes = f"{b['sizes']['student']} px inputs" + (f" ({coarse} % of the steps on smaller ones)" if coarse else "")
-    ahead = f" after {b['head_start']} steps of the teacher alone" if b["head_start"] else ""
+    ahead = f" after {b['head_start']:,} steps of the teacher alone" if b["head_start"] else ""
     return (
         f"{min(run['steps'] for run in runs)} student steps of {b['batch_size']} photos{ahead}, {sizes}{still}; "
-        f"judged on {runs[0]['photos']} photos held out of the training split"
+        f"judged on {runs[0]['photos']:,} photos held out of the training split"
     )
 
 

@@ -43,8 +43,9 @@ def _ablation(board: Board) -> str:
     heads = zip(HEADS, ("", scale, "", "cosine"), strict=True)
     head = "<th>Trained with</th>" + "".join(f"<th>{name}<small>{more}</small></th>" for name, more in heads)
     table = f"<table><thead><tr>{head}</tr></thead>{parts}</table>"
-    setting = w.note(f"{w.text(found.setting.rstrip('.'))}.", limits=f"Made with <code>{w.text(found.command)}</code>")
-    return f'<div class="fk-ablation">{table}</div>{setting}'
+    setting = w.note(f"{w.text(found.setting.rstrip('.'))}.")
+    made = f"<summary>The command that makes it</summary><p><code>{w.text(found.command)}</code></p>"
+    return f'<div class="fk-ablation">{table}</div>{setting}<details class="fk-sources">{made}</details>'
 
 
 def _part(share: float, shares: list[float], found: Ablation, ends: tuple[float, float]) -> str:
