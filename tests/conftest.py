@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# Two test processes with two threads each would wait for one another; read by OpenMP when torch is imported.
-os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+# Two test processes with two threads each would wait for one another; read by OpenMP when torch is imported. The
+# process that starts them must not set it: they inherit what it has.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # whoever waits sleeps instead of keeping a processor busy
 
 import numpy as np
 import pytest
