@@ -5,7 +5,7 @@ Usage:
     python docs/results_table.py --write    puts each into the pages that have its markers
     python docs/results_table.py --check    fails when a page says something else
 
-A page shows a table between `<!-- NAME: begin -->` and `<!-- NAME: end -->`; `SECTIONS` lists the names.
+A page shows a table between `<!-- NAME: begin -->` and `<!-- NAME: end -->`; `sections` lists the names.
 """
 
 from __future__ import annotations
