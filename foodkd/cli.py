@@ -73,7 +73,7 @@ def evaluate(
     dataset: Dataset = None,
     split: Annotated[
         Literal["test", "validation", "train", "all"],
-        typer.Option(help="A folder that the pair was not trained on, and that has no test part, is judged whole."),
+        typer.Option(help="A folder without a test part is judged whole by a pair that learned from something else."),
     ] = "test",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
     answers: Annotated[
@@ -90,22 +90,22 @@ def evaluate(
     from foodkd.nets import Pair
     from foodkd.train.metrics import judge, labels_for, predict_pair
 
-    _insist_on_new(answers, csv)
+    _insist_on_new(json_file, answers, csv)
     pair = Pair.load(checkpoint)
-    photos = _photos(pair, data, dataset, split)
+    about = {"dataset": _dataset(pair, data, dataset), "split": _split(pair, data, dataset, split)}
+    photos = _photos(pair, data, **about)
     labels = labels_for(pair, photos)  # refused before the networks start
     with _Progress(len(photos)) as told:
         logits = predict_pair(pair, photos, batch_size=batch_size, progress=told)
     result = judge(pair, logits, labels)
     for line in _table(result):
         typer.echo(line)
-    _write_json(json_file, result)
     if answers is not None or csv is not None:
         from foodkd.explain.answers import Answers
 
         arrays = {name: values.numpy() for name, values in logits.items()}
-        about = {"dataset": _dataset(pair, data, dataset), "split": split}
         _write_answers(Answers.of(pair, arrays, photos.ids, labels.numpy(), **about), answers, csv)
+    _write_json(json_file, result)
 
 
 @app.command()
@@ -137,7 +137,8 @@ def export(
     from foodkd.nets import Pair
 
     pair = Pair.load(checkpoint)
-    photos = _photos(pair, calibration, dataset, "train") if calibration is not None else None
+    lies = _dataset(pair, calibration, dataset)
+    photos = _photos(pair, calibration, lies, "train") if calibration is not None else None
     manifest = export_pair(pair, out, int8=int8, calibration=photos)
     typer.echo(f"Wrote {out}: {', '.join(manifest['files'])}.")
 
@@ -153,47 +154,65 @@ def bench(
     run_benchmark(name, checkpoint=Path(checkpoint))
 
 
-def _photos(pair: Pair, root: Path | None, dataset: str | None, split: str) -> Photos:
+def _photos(pair: Pair, root: Path | None, dataset: str, split: str) -> Photos:
     """A split as the pair saw its own: same resolution, and of its own dataset the same held-out photos and options."""
     from foodkd.data import open_photos
 
-    own: dict[str, Any] = pair.info.get("recipe", {}).get("data", {})
-    name = _dataset(pair, root, dataset)
-    if name != "generated" and root is None:
-        raise FoodkdError(f"Say where the photos of {name} are with --data ROOT.")
-    options = own.get("options", {}) if name == own.get("dataset") else {}
-    if name == "folder" and split == "test" and own.get("dataset") != "folder":
-        split = _folder_split(root)
+    own = _trained_on(pair)
+    if dataset != "generated" and root is None:
+        raise FoodkdError(f"Say where the photos of {dataset} are with --data ROOT.")
+    options = own.get("options", {}) if dataset == own.get("dataset") else {}
     holdout = own.get("holdout", 0.02) if split in ("train", "validation") else 0.02
-    return open_photos(name, root, split, resolution=pair.preprocessing.resolution, holdout=holdout, **options)
+    return open_photos(dataset, root, split, resolution=pair.preprocessing.resolution, holdout=holdout, **options)
+
+
+def _trained_on(pair: Pair) -> dict[str, Any]:
+    """The data section of the recipe that made the pair; empty where it came from elsewhere."""
+    return dict(pair.info.get("recipe", {}).get("data", {}))
 
 
 def _dataset(pair: Pair, root: Path | None, asked: str | None) -> str:
     """What lies at the root, where nobody says: what the pair was trained on, else a folder."""
-    own = pair.info.get("recipe", {}).get("data", {}).get("dataset")
-    if asked is None and own == "generated" and root is not None:
+    own = _trained_on(pair).get("dataset")
+    if asked is None and (own == "generated" and root is not None):
         return "folder"  # generated pictures lie nowhere
+    if asked is None and own in ("food101", "uecfood256") and root is not None and _sorted_by_dish(root, own):
+        raise FoodkdError(f"{root} is not {own}, which the pair was trained on; say what lies there: --dataset folder.")
     return str(asked or own or "folder")
 
 
-def _folder_split(root: Path | None) -> str:
-    """A folder that the pair was not trained on is judged whole, unless it has a test part."""
-    return "test" if root is not None and (root / "test").is_dir() else "all"
+def _sorted_by_dish(root: Path, own: str) -> bool:
+    """Whether a root has none of the dataset's own folders or archives, but folders."""
+    marks = {"food101": ("food-101*",), "uecfood256": ("UECFOOD256*", "category.txt", "dataset256*")}[own]
+    if not root.is_dir() or any(True for mark in marks for _ in root.glob(mark)):
+        return False
+    return any(path.is_dir() and not path.name.startswith(".") for path in root.iterdir())
+
+
+def _split(pair: Pair, root: Path | None, asked: str | None, split: str) -> str:
+    """The split to open: a folder without a test part is judged whole, unless the pair learned from a folder."""
+    foreign = _dataset(pair, root, asked) == "folder" and _trained_on(pair).get("dataset") != "folder"
+    if split == "test" and foreign and not (root is not None and (root / "test").is_dir()):
+        return "all"
+    return split
 
 
 def _fetch(data: DataSettings, root: Path | None) -> None:
     """Opened as the training will, so that what is packed on the way serves it."""
     from foodkd.data import open_photos
 
-    common = {"resolution": data.resolution, "holdout": data.holdout, "download": True}
-    open_photos(data.dataset, root, "train", **common, **data.options)  # type: ignore[arg-type]
+    common = {"resolution": data.resolution, "holdout": data.holdout}
+    open_photos(data.dataset, root, "train", **common, **{**data.options, "download": True})  # type: ignore[arg-type]
 
 
 def _insist_on_new(*files: Path | None) -> None:
-    """Told before the networks start: what somebody keeps is not written over."""
+    """Told before the networks start: what somebody keeps is not written over, and what can't be written is named."""
     for path in files:
         if path is not None and path.exists():
             raise FoodkdError(f"{path} exists and stays as it is; name another file, or remove it first.")
+        standing = next((above for above in path.parents if above.exists()), None) if path is not None else None
+        if standing is not None and not standing.is_dir():
+            raise FoodkdError(f"{path} can't be written: {standing} is a file, not a folder; name another place.")
 
 
 def _write_json(path: Path | None, result: dict[str, Any]) -> None:

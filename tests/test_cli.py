@@ -19,6 +19,7 @@ from PIL import Image
 
 from foodkd import cli
 from foodkd.data import open_photos
+from foodkd.explain.answers import Answers
 from foodkd.nets import Pair
 from foodkd.train import bundled_recipes
 from foodkd.train.metrics import evaluate_pair
@@ -190,6 +191,35 @@ def test_a_folder_given_to_a_pair_of_generated_pictures_is_what_is_judged(
 ) -> None:
     own = as_trained_on(tiny_checkpoint, "generated", tmp_path / "own")
     assert "20 photos" in run("evaluate", own, "--data", folder).out
+
+
+def test_a_folder_given_to_a_pair_of_food101_must_be_called_one(
+    run: Run, tiny_checkpoint: Path, folder: Path, tmp_path: Path
+) -> None:
+    own = as_trained_on(tiny_checkpoint, "food101", tmp_path / "own")
+    failed(run("evaluate", own, "--data", folder), "is not food101", "--dataset folder")
+    assert "20 photos" in run("evaluate", own, "--data", folder, "--dataset", "folder").out
+    (tmp_path / "empty").mkdir()
+    failed(run("evaluate", own, "--data", tmp_path / "empty"), "Food-101 was not found")
+
+
+def test_answers_name_the_split_that_was_judged(run: Run, tiny_checkpoint: Path, folder: Path, tmp_path: Path) -> None:
+    assert run("evaluate", tiny_checkpoint, "--data", folder, "--answers", tmp_path / "a.npz").status == 0
+    assert Answers.load(tmp_path / "a.npz").split == "all"
+
+
+def test_what_can_not_be_written_is_told_before_the_networks_start(
+    run: Run, tiny_checkpoint: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pair, "load", lambda _: pytest.fail("the networks started"))
+    kept = tmp_path / "kept.json"
+    kept.write_text("mine")
+    for option, end in (("--json", "json"), ("--answers", "npz"), ("--csv", "csv")):
+        other = tmp_path / f"other.{end}"
+        other.write_text("mine")
+        failed(run("evaluate", tiny_checkpoint, "--data", folder, option, other), f"other.{end} exists")
+        failed(run("evaluate", tiny_checkpoint, "--data", folder, option, kept / f"new.{end}"), "kept.json is a file")
+        assert other.read_text() == kept.read_text() == "mine"
 
 
 def test_evaluate_says_what_is_wrong_in_one_line(run: Run, tiny_checkpoint: Path, folder: Path, tmp_path: Path) -> None:

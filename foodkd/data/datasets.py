@@ -120,7 +120,21 @@ def open_photos(
         for part in parts
         if len(part.rows)
     ]
-    return _joined(opened, resolution)
+    photos = _joined(opened, resolution)
+    _judge_opened(photos, parts, f"The split {split!r} of {root}", every=dataset == "folder" and split == "train")
+    return photos
+
+
+def _judge_opened(photos: Photos, parts: list[Part], what: str, *, every: bool) -> None:
+    """Broken photos are left out: something must remain, and where it is trained on, something of every class."""
+    if not len(photos):
+        raise FoodkdError(f"{what} holds no photo that can be read; put others there.")
+    if every:
+        wanted = np.unique(np.concatenate([part.listing.labels[part.rows] for part in parts]))
+        lost = np.setdiff1d(wanted, photos.labels)
+        if len(lost):
+            name = photos.classes[int(lost[0])]
+            raise FoodkdError(f"{what} has no photo of the class {name!r} that can be read; add some or remove it.")
 
 
 def channel_statistics(

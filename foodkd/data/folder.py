@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 
 from foodkd.data.listing import Listing, Part, split_training
-from foodkd.data.sampling import held_out
+from foodkd.data.sampling import set_apart
 from foodkd.errors import FoodkdError
 
 SUFFIXES = frozenset(
@@ -30,10 +32,10 @@ def folder(root: Path, split: str, *, holdout: float, seed: int) -> list[Part]:
         raise FoodkdError(f"There is no folder {root}. {_LAYOUT}.")
     if (root / "train").is_dir() or (root / "test").is_dir():
         return _parted(root, split, holdout, seed)
-    listing = _listing(root, "folder", _class_folders(root))
+    listing = _listing(root, "", _class_folders(root))
     if split == "all":
         return [Part(listing, np.arange(len(listing)))]
-    test = held_out(listing.labels, listing.ids, TEST_SHARE, seed=seed, purpose="test")
+    test = set_apart(listing.labels, listing.ids, TEST_SHARE, seed=seed, purpose="test")
     if split == "test":
         return [Part(listing, np.flatnonzero(test))]
     _judge_training(listing, root)
@@ -54,7 +56,7 @@ def _parted(root: Path, split: str, holdout: float, seed: int) -> list[Part]:
     for part in wanted:
         if not (root / part).is_dir():
             continue
-        listing = _listing(root / part, f"folder-{part}", names, optional=part == "test")
+        listing = _listing(root, part, names, optional=part == "test")
         rows = np.arange(len(listing))
         if part == "train" and split != "all":
             _judge_training(listing, root / part)
@@ -66,7 +68,8 @@ def _parted(root: Path, split: str, holdout: float, seed: int) -> list[Part]:
 
 def _judge_same(train: list[str], test: list[str], root: Path) -> None:
     """A class that is tested must have been trained; the other way round is a smaller test."""
-    strange = sorted(set(test) - set(train))
+    known = {unicodedata.normalize("NFC", name) for name in train}  # other systems' archives may spell an accent apart
+    strange = sorted(name for name in test if unicodedata.normalize("NFC", name) not in known)
     if strange:
         raise FoodkdError(
             f"{root}/test has the class {strange[0]!r}, which {root}/train lacks ({len(strange)} such); "
@@ -88,22 +91,40 @@ def _class_folders(root: Path) -> list[str]:
     return names
 
 
-def _listing(root: Path, name: str, classes: list[str], *, optional: bool = False) -> Listing:
-    """All photos below the class folders, also in folders within them; an empty class is an error unless optional."""
+def _listing(root: Path, part: str, classes: list[str], *, optional: bool = False) -> Listing:
+    """All photos below the class folders of root/part, also in folders within them; ids are relative to the root.
+
+    Raises:
+        FoodkdError: a class has no photo, unless that is optional.
+    """
+    there = {unicodedata.normalize("NFC", entry.name): entry for entry in (root / part).iterdir()}
     paths: list[Path] = []
     labels: list[int] = []
     for label, class_name in enumerate(classes):
-        found = _photos(root / class_name)
+        own = there.get(unicodedata.normalize("NFC", class_name), root / part / class_name)
+        found = _photos(own)
         if not found and not optional:
             kinds = ", ".join(sorted(SUFFIXES))
-            raise FoodkdError(f"The class folder {root / class_name} holds no photo ({kinds}); add some or remove it.")
+            raise FoodkdError(f"The class folder {own} holds no photo ({kinds}); add some or remove it.")
         paths += found
         labels += [label] * len(found)
-    ids = [path.relative_to(root).as_posix() for path in paths]
-    return Listing(name=name, classes=tuple(classes), ids=ids, labels=np.array(labels, dtype=np.int64), paths=paths)
+    ids = [_written(path.relative_to(root).as_posix()) for path in paths]
+    names = tuple(_written(name) for name in classes)
+    called = f"folder-{part}" if part else "folder"
+    return Listing(name=called, classes=names, ids=ids, labels=np.array(labels, dtype=np.int64), paths=paths)
 
 
 def _photos(folder_of_class: Path) -> list[Path]:
-    """Photo files below a folder, sorted by their path; hidden files (such as macOS's ._name.jpg) are left alone."""
+    """Photo files below a folder, sorted by their path.
+
+    What is hidden is left alone: macOS's ._name.jpg, and copies in .ipynb_checkpoints, which could fall on the other
+    side of a split.
+    """
     files = sorted(path for path in folder_of_class.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return [path for path in files if not path.name.startswith(".") and path.is_file()]
+    shown = (path for path in files if not any(p.startswith(".") for p in path.relative_to(folder_of_class).parts))
+    return [path for path in shown if path.is_file()]
+
+
+def _written(name: str) -> str:
+    """A file's name as it can be written down: bytes that are no UTF-8 (old archives of other systems) as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

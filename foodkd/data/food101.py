@@ -56,5 +56,6 @@ def _dataset(root: Path, official: str, download: bool):  # type: ignore[no-unty
             ) from error
         raise FoodkdError(
             f"Food-101 was not found under {root} ({reason}). Expected: food-101/images/CLASS/ID.jpg and "
-            f"food-101/meta/{official}.json; unpack it there, or add --download (5 GB from the authors' server)."
+            f"food-101/meta/{official}.json; unpack it there, or have `train` fetch it with --download (5 GB, "
+            "from the authors' server)."
         ) from error

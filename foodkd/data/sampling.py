@@ -2,8 +2,8 @@
 
 Random numbers come from NumPy's counter-based Philox, keyed by everything that names them: a run that stops and
 goes on draws what an unbroken one would. (A torch CPU generator keeps only 32 bits of its seed: seeds 1 and
-1 + 2**32 draw the same.) Membership of a split hangs on a hash of each photo's name alone, so it survives new library
-versions, another listing order, and photos added later.
+1 + 2**32 draw the same.) Membership of a split hangs on hashes of the photos' names alone, so it survives new library
+versions and another listing order. A test split survives photos added later too (`set_apart`).
 """
 
 from __future__ import annotations
@@ -41,8 +41,12 @@ def batch_order(count: int, batch_size: int, *, seed: int, epoch: int) -> list[n
 
 def rank(names: Sequence[str], *, seed: int, purpose: str) -> np.ndarray:
     """A fixed shuffled order of the names: indices (N,), by a hash of purpose, seed and name."""
-    digests = [hashlib.sha256(f"{purpose}:{seed}:{name}".encode()).digest() for name in names]
+    digests = [_digest(name, seed, purpose) for name in names]
     return np.array(sorted(range(len(names)), key=lambda i: (digests[i], i)), dtype=np.int64)
+
+
+def _digest(name: str, seed: int, purpose: str) -> bytes:
+    return hashlib.sha256(f"{purpose}:{seed}:{name}".encode()).digest()
 
 
 def held_out(labels: np.ndarray, groups: Sequence[str], share: float, *, seed: int, purpose: str) -> np.ndarray:
@@ -66,6 +70,34 @@ def held_out(labels: np.ndarray, groups: Sequence[str], share: float, *, seed: i
         free = [member for member in members if member not in chosen]
         for place, index in enumerate(rank(free, seed=seed, purpose=purpose)):
             chosen[free[index]] = place < wanted
+    return np.array([chosen[group] for group in groups], dtype=bool)
+
+
+def set_apart(labels: np.ndarray, groups: Sequence[str], share: float, *, seed: int, purpose: str) -> np.ndarray:
+    """Choose about `share` of each class, each item by its own name: bool (N,).
+
+    Unlike `held_out`, whose share of a class is exact, an item's side doesn't hang on the others: when photos are added
+    later, none that was trained on becomes one that is tested. A class of two or more gives at least one all the same,
+    and keeps at least one (which may change sides once it has company), unless photos shared between classes leave no
+    choice.
+
+    Args:
+        labels: (N,) class of each item.
+        groups: name of the photo behind each item; items of one photo are never parted.
+        share: of all names, above 0 and below 1.
+        seed: another seed chooses others.
+        purpose: keeps different splits of the same seed independent.
+    """
+    if not 0 < share < 1:
+        raise FoodkdError(f"The share set apart must be above 0 and below 1, not {share}.")
+    places = {group: int.from_bytes(_digest(group, seed, purpose)[:8]) / 2**64 for group in groups}
+    chosen = {group: place < share for group, place in places.items()}
+    for label in np.unique(labels):
+        members = sorted({groups[int(i)] for i in np.flatnonzero(labels == label)}, key=lambda g: (places[g], g))
+        if all(chosen[member] for member in members):
+            chosen[members[-1]] = False
+        elif len(members) > 1 and not any(chosen[member] for member in members):
+            chosen[members[0]] = True
     return np.array([chosen[group] for group in groups], dtype=bool)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from foodkd.data.listing import Box, Listing, Part, split_training, without_absent
-from foodkd.data.sampling import held_out
+from foodkd.data.sampling import set_apart
 from foodkd.errors import FoodkdError
 
 ARCHIVES = ("UECFOOD256.zip", "dataset256.zip")
@@ -52,7 +52,7 @@ def uecfood256(
     rows = np.arange(len(listing))
     if split == "all":
         return [Part(listing, rows)]
-    test = held_out(listing.labels, photos, TEST_SHARE, seed=seed, purpose="test")
+    test = set_apart(listing.labels, photos, TEST_SHARE, seed=seed, purpose="test")
     if split == "test":
         return [Part(listing, rows[test])]
     return [split_training(listing, rows[~test], split, holdout=holdout, seed=seed, groups=photos)]
@@ -67,9 +67,9 @@ def _base(root: Path, download: bool) -> Path:
     if archive and download:
         return _unzipped(archive)
     advice = (
-        f"unzip {archive.name} there, or add --download to have it unzipped"
+        f"unzip {archive.name} there, or have `train` do it with --download"
         if archive
-        else "get UECFOOD256.zip from http://foodcam.mobi/dataset256.html, put it there and add --download to unzip it"
+        else "get UECFOOD256.zip from http://foodcam.mobi/dataset256.html, and unzip it there"
     )
     raise FoodkdError(f"UECFood-256 was not found under {root}. {_LAYOUT}; {advice}.")
 

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from foodkd.data.names import plain
 from foodkd.errors import FoodkdError
 from foodkd.explain.kept import Kept, insist
-from foodkd.explain.names import readable
 
 if TYPE_CHECKING:
     from foodkd.nets import Pair
@@ -365,14 +365,10 @@ def labels_by_name(classes: Sequence[str], names: Sequence[str]) -> np.ndarray:
 
     Args:
         classes: the pair's.
-        names: spaces, underscores and hyphens are one, case makes no difference.
+        names: however they are spelled (`foodkd.data.names.plain`).
     """
-    index = {_plain(name): position for position, name in enumerate(classes)}
-    return np.array([index.get(_plain(name), UNKNOWN) for name in names], np.int64)
-
-
-def _plain(name: str) -> str:
-    return " ".join(readable(name).replace("-", " ").split()).casefold()
+    index = {plain(name): position for position, name in enumerate(classes)}
+    return np.array([index.get(plain(name), UNKNOWN) for name in names], np.int64)
 
 
 def predict_batch(pair: Pair, small: np.ndarray, networks: Sequence[str]) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from foodkd.data import Photos, Preprocessing
+from foodkd.data.names import plain
 from foodkd.errors import FoodkdError
 from foodkd.nets import Pair, TappedClassifier
 
@@ -102,21 +103,17 @@ def labels_for(pair: Pair, photos: Photos) -> Tensor:
     Raises:
         FoodkdError: the set has a class that the pair does not know.
     """
-    index = {_plain(name): i for i, name in enumerate(pair.classes)}
+    index = {plain(name): i for i, name in enumerate(pair.classes)}
     exact = {name: i for i, name in enumerate(pair.classes)}  # where two names differ in nothing but their spelling
-    unknown = [name for name in photos.classes if _plain(name) not in index]
+    unknown = [name for name in photos.classes if plain(name) not in index]
     if unknown:
         import difflib
 
-        near = difflib.get_close_matches(_plain(unknown[0]), list(index), n=3)
+        near = difflib.get_close_matches(plain(unknown[0]), list(index), n=3)
         hint = f"close names it knows: {', '.join(near)}" if near else f"it knows {', '.join(pair.classes[:5])}, ..."
         raise FoodkdError(f"'{unknown[0]}' is not one of the {len(pair.classes)} classes of {pair.name}; {hint}.")
-    mapping = np.array([exact.get(name, index[_plain(name)]) for name in photos.classes], dtype=np.int64)
+    mapping = np.array([exact.get(name, index[plain(name)]) for name in photos.classes], dtype=np.int64)
     return torch.from_numpy(mapping[photos.labels])
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("_", " ").replace("-", " ").strip()
 
 
 def evaluate_pair(

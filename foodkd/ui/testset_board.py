@@ -94,4 +94,4 @@ def photo_file(root: Path, dataset: str, name: str) -> Path | None:
 
 
 # A dataset -> below which folders of its root its photos lie, and how their files end.
-_PLACES = {"food101": (("food-101/images", ".jpg"), ("images", ".jpg")), "folder": (("test", ""), ("", ""))}
+_PLACES = {"food101": (("food-101/images", ".jpg"), ("images", ".jpg")), "folder": (("", ""), ("test", ""))}

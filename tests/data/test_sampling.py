@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foodkd.data import batch_order
-from foodkd.data.sampling import held_out, limited, stream
+from foodkd.data.sampling import held_out, limited, set_apart, stream
 from foodkd.errors import FoodkdError
 
 
@@ -86,3 +86,34 @@ def test_a_smaller_limit_takes_some_of_a_larger_ones() -> None:
 def test_impossible_shares_are_refused(share: float) -> None:
     with pytest.raises(FoodkdError, match="share"):
         held_out(np.zeros(3, int), ["a", "b", "c"], share, seed=0, purpose="test")
+
+
+SEEDS = st.integers(0, 9)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=4), st.integers(0, 40), st.floats(0.05, 0.5), SEEDS)
+def test_what_is_set_apart_hangs_on_each_name_alone(sizes: list[int], more: int, share: float, seed: int) -> None:
+    def apart(counts: list[int]) -> tuple[list[str], np.ndarray]:
+        labels = np.repeat(np.arange(len(counts)), counts)
+        names = [f"{label}/{i}" for label, count in enumerate(counts) for i in range(count)]
+        return names, set_apart(labels, names, share, seed=seed, purpose="test")
+
+    (names, before), (later_names, after) = apart(sizes), apart([size + more for size in sizes])
+    later = dict(zip(later_names, after, strict=True))
+    for label, size in enumerate(sizes):
+        own = [i for i, name in enumerate(names) if name.startswith(f"{label}/")]
+        trained = [names[i] for i in own if not before[i]]
+        assert trained and (size == 1 or before[own].any())
+        moved = [name for name in trained if later[name]]
+        assert not moved or len(trained) == 1  # the only one of a class that was otherwise all set apart
+
+
+def test_about_the_share_is_set_apart_and_groups_stay_together() -> None:
+    labels, groups = np.repeat(np.arange(20), 100), [f"photo{i % 1500}" for i in range(2000)]
+    chosen = set_apart(labels, groups, 0.2, seed=0, purpose="test")
+    assert 0.18 < chosen.mean() < 0.22
+    sides = {group: {bool(c) for g, c in zip(groups, chosen, strict=True) if g == group} for group in groups[:500]}
+    assert all(len(side) == 1 for side in sides.values())
+    with pytest.raises(FoodkdError, match="set apart"):
+        set_apart(labels, groups, 0.0, seed=0, purpose="test")

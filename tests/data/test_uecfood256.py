@@ -83,7 +83,7 @@ def test_the_archive_is_unzipped_on_request_only(uec_root: Path, name: str) -> N
         for path in sorted(uec_root.glob("UECFOOD256/**/*")):
             file.write(path, path.relative_to(uec_root))
     shutil.rmtree(uec_root / "UECFOOD256")
-    with pytest.raises(FoodkdError, match=f"unzip {name} there, or add --download"):
+    with pytest.raises(FoodkdError, match=f"unzip {name} there, or have `train` do it with --download"):
         opened(uec_root, "all")
     assert opened(uec_root, "all", download=True).ids == ids
     assert sorted(path.name for path in uec_root.iterdir()) == sorted([".foodkd", "UECFOOD256", name])
