@@ -99,7 +99,7 @@ class JointDistiller(nn.Module):
         teacher: the large network; kept in eval and run without gradients in mode "one-way".
         student: the compact network.
         settings: the objective.
-        sizes: input side of teacher and student.
+        sizes: smallest input side of teacher and student.
         precision: of each network's own pass; the terms are float32 always.
 
     Raises:

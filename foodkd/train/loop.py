@@ -9,6 +9,8 @@ same command repeats nothing, skips nothing and ends with the same weights as an
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -79,8 +81,8 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, photos: Photos, validation: Photos, run: RunFolder, *, quiet: bool) -> None:
         self.recipe, self.photos, self.validation, self.run = recipe, photos, validation, run
-        # In a head start, and where one network is left out, parts of the model get no gradient.
-        idle = recipe.distill.mode != "joint" or recipe.distill.head_start > 0
+        # In a head start, and where one network is left out or moved by nothing, parts of the model get no gradient.
+        idle = recipe.distill.mode != "joint" or recipe.distill.head_start > 0 or recipe.distill.reverse == 0
         self.accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=idle)])
         self.preprocessing = recipe.data.preprocessing()
         self.augment = Augmenter(recipe.augment, self.preprocessing, classes=len(photos.classes))
@@ -103,15 +105,14 @@ class Trainer:
     def _build(self) -> JointDistiller:
         recipe = self.recipe
         teacher, student = (_network(recipe, name, self.photos.classes) for name in ("teacher", "student"))
-        for progress in (
-            0.0,
-            1.0,
-        ):  # a size that a network refuses is refused now, not when half of the training is done
+        for progress in (0.0, 1.0):  # a size that a network refuses is refused now, not halfway through the training
             for network, size in zip((teacher, student), self._sizes(progress), strict=True):
                 network.geometry(size)
         teacher.freeze(recipe.teacher_learning.frozen_stages)
         student.freeze(recipe.student_learning.frozen_stages)
-        sizes = (recipe.teacher.size, recipe.student.size)
+        sizes = self._sizes(
+            0.0
+        )  # the smallest: a term with no cells to compare there would teach nothing for most steps
         precision = (recipe.teacher_learning.precision, recipe.student_learning.precision)
         torch.manual_seed(_key(recipe.seed, "auxiliary"))
         distiller = JointDistiller(teacher, student, recipe.distill, sizes=sizes, precision=precision)
@@ -206,10 +207,17 @@ class Trainer:
         sizes = self._sizes(progress)
         return self.augment(photos, labels, sizes=sizes, seed=self.recipe.seed, step=key, device=device)
 
-    def _sizes(self, progress: float) -> tuple[int, ...]:
-        train = self.recipe.train
-        scale = train.coarse_scale if progress < train.coarse else 1.0
-        return tuple(round(n.size * scale) for n in (self.recipe.teacher, self.recipe.student))
+    def _sizes(self, progress: float) -> tuple[int, int]:
+        """Input sides of teacher and student; each is coarse for that share of its own training."""
+        teacher, student = (self._size(name, progress) for name in ("teacher", "student"))
+        return teacher, student
+
+    def _size(self, name: str, progress: float) -> int:
+        train, full = self.recipe.train, int(getattr(self.recipe, name).size)
+        # A frozen teacher's norms were measured at its full size: on smaller inputs it would know less than it does.
+        frozen = name == "teacher" and self.recipe.distill.mode == "one-way"
+        coarse = not frozen and self._own_progress(name, progress) < train.coarse
+        return round(full * train.coarse_scale) if coarse else full
 
     def _update_average(self) -> None:
         if self.average is not None:
@@ -257,8 +265,9 @@ class Trainer:
         pair = self._pair(judged, temperatures, line)
         pair.save(self.run.path / "last", replace=True)
         main = "student" if "student" in self.trained else "teacher"
-        if line[main]["top1"] > self.best:
-            self.best = line[main]["top1"]
+        begun = self._own_progress(main, self.step / self.steps) > 0
+        if not begun or line[main]["top1"] > self.best:  # the student as it came, in a head start, is no best to beat
+            self.best = line[main]["top1"] if begun else -1.0
             pair.save(self.run.path / "best", replace=True)
         if self.recipe.train.keep_weights:
             pair.save(self.run.path / "weights" / f"{len(self.history):04d}", replace=True)
@@ -267,11 +276,8 @@ class Trainer:
     def _pair(self, judged: JointDistiller, temperatures: dict[str, float], line: dict[str, Any]) -> Pair:
         kept = judged.cpu()
         networks = {name: cast(TappedClassifier, kept.networks[name]) for name in ("teacher", "student")}
-        local: Any = {
-            "teacher": {"weights"},
-            "student": {"weights"},
-            "teacher_checkpoint": True,
-        }  # paths of one machine
+        # Paths of one machine:
+        local: Any = {"teacher": {"weights"}, "student": {"weights"}, "teacher_checkpoint": True}
         info = {
             "name": self.recipe.name,
             "recipe": self.recipe.model_dump(mode="json", exclude=local),
@@ -304,13 +310,23 @@ class Trainer:
             learners = {name: learner.optimizer.state_dict() for name, learner in self.learners.items()}
             average = self.average.state_dict() if self.average is not None else None
             state = {"step": self.step, "history": self.history, "best": self.best, "learners": learners}
-            means = self.report.state()
-            self.run.save_state({**state, "model": self.distiller.state_dict(), "average": average, "report": means})
+            state |= {"report": self.report.state(), "photos": self._photos_digest()}
+            self.run.save_state({**state, "model": self.distiller.state_dict(), "average": average})
+
+    def _photos_digest(self) -> str:
+        """Changes with the classes, the photos and their order: a label or a step may mean something else then."""
+        named = (self.photos.classes, self.photos.ids, self.validation.ids)
+        return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
     def _restore(self) -> dict[str, Any]:
         state = self.run.load_state()
         if state is None:
             return {}
+        if state.get("photos", self._photos_digest()) != self._photos_digest():
+            raise FoodkdError(
+                f"{self.run.path / 'state.pt'} was trained on other photos or classes than these; give the --data it "
+                "was trained on, as it was, or begin again in another folder with --out."
+            )
         try:
             self.distiller.load_state_dict(state["model"])
             if self.average is not None:

@@ -205,6 +205,44 @@ def test_coarse_inputs_are_smaller_then_full(tiny: Tiny, tmp_path: Path) -> None
         assert tuple(images.shape[-1] for images in batch.images) == sizes
 
 
+def test_each_network_is_coarse_for_its_share_of_its_own_steps(learned: Path, tiny: Tiny, tmp_path: Path) -> None:
+    coarse = ["train.coarse=0.5", "train.coarse_scale=0.75"]
+    joined = trainer(tiny(*coarse, "distill.head_start=0.5"), tmp_path / "joined")  # the student's own: from a half on
+    found = [joined._sizes(progress) for progress in (0.0, 0.5, 0.74, 0.75)]
+    assert found == [(24, 24), (32, 24), (32, 24), (32, 32)]
+    # A frozen teacher knows less of small inputs than it was measured to know, and has no training to hasten.
+    taught = trainer(
+        tiny(*coarse, "distill.mode=one-way", f"teacher_checkpoint={learned / 'best'}"), tmp_path / "taught"
+    )
+    assert [taught._sizes(progress) for progress in (0.0, 0.5)] == [(32, 24), (32, 32)]
+
+
+def test_a_student_that_has_not_begun_is_no_best_to_beat(tiny: Tiny, tmp_path: Path) -> None:
+    taught = trainer(tiny("distill.head_start=0.5", "train.evaluate_every=0.34"), tmp_path / "run")
+    flawless = taught._judge
+    taught._judge = lambda judged, name, line: (  # type: ignore[method-assign]
+        flawless(judged, name, line),
+        line["student"].update(top1=1.0) if taught.step <= 3 and "student" in line else None,
+    )[0]
+    taught.run_all()
+    found = [(line["step"], line["student"]["top1"]) for line in history(tmp_path / "run")]
+    assert found[0][1] == 1.0 and max(step for step, _ in found) == 6
+    assert Pair.load(tmp_path / "run/best").info["training"]["steps"] > 3
+
+
+def test_a_run_does_not_go_on_with_other_photos(tiny: Tiny, tmp_path: Path) -> None:
+    recipe = tiny("train.keep_weights=false")
+    begun = trainer(recipe, tmp_path / "run")
+    begun._save()
+    begun.run.release()
+    state = (tmp_path / "run/state.pt").read_bytes()
+    fewer = {**recipe.data.options, "per_class": 9}
+    photos = [open_photos("generated", None, s, resolution=32, **fewer) for s in ("train", "validation")]
+    with pytest.raises(FoodkdError, match="was trained on other photos or classes than these"):
+        Trainer(recipe, *photos, RunFolder(tmp_path / "run", recipe), quiet=True)
+    assert (tmp_path / "run/state.pt").read_bytes() == state
+
+
 def test_precision_is_each_networks_own(tiny: Tiny, tmp_path: Path) -> None:
     taught = trainer(tiny("student_learning.precision=bfloat16"), tmp_path / "run")
     photos, labels = taught._read(0)
