@@ -29,7 +29,7 @@ import torch
 from foodkd import __version__
 from foodkd.data import Photos, open_photos
 from foodkd.distill import losses
-from foodkd.errors import FoodkdError
+from foodkd.errors import FoodkdError, run_command
 from foodkd.explain import measure_agreement
 from foodkd.files import whole_file
 from foodkd.nets import Pair
@@ -165,12 +165,17 @@ def _train(options: argparse.Namespace, row: str, seed: int, share: float) -> tu
     if not (folder / "finished").exists():
         print(f"{folder.name}: training", flush=True)
         train(recipe, data=options.data, out=folder, quiet=options.quiet)
+    elif json.loads((folder / "recipe.json").read_text(encoding="utf-8")) != json.loads(recipe.model_dump_json()):
+        raise FoodkdError(f"{folder} was trained with other settings than these; give another folder with --out.")
     return recipe, folder
 
 
 def command(options: argparse.Namespace) -> str:
-    """What all runs of a table are started with; files by their names, since they lie elsewhere on other machines."""
-    pairs = [one.partition("=") for one in options.set]
+    """What all runs of a table are started with; without what differs between machines.
+
+    Files go by their names; the precision of the passes is what a processor is fast in.
+    """
+    pairs = [one.partition("=") for one in options.set if not one.partition("=")[0].endswith(".precision")]
     given = [f"{key}={Path(value).name if key.endswith('.weights') else value}" for key, _, value in pairs]
     own = {"recipe": Path(options.recipe).name, "head-start": options.head_start, "steps": options.steps}
     words = ["python", "-m", "benchmarks.ablation", "--data", "DATA"]
@@ -264,12 +269,13 @@ def table(results: Path) -> dict[str, Any]:
     """The ablation as the app's lesson and docs/results.md read it, from the result files; all labels first.
 
     Raises:
-        FoodkdError: no results, or results of different budgets.
+        FoodkdError: no results, or results of different budgets, commands or numbers of steps.
     """
     runs = read_runs(results)
-    budgets = {json.dumps(run["budget"], sort_keys=True) for run in runs}
-    if len(budgets) > 1 or len({run["photos"] for run in runs}) > 1:
-        raise FoodkdError(f"{results} holds results of different budgets, which can't stand in one table.")
+    common = {json.dumps([run["budget"], run["photos"], run["command"]], sort_keys=True) for run in runs}
+    steps = {(ROWS[run["row"]].longer, run["steps"]) for run in runs}
+    if len(common) > 1 or len(steps) > len({longer for longer, _ in steps}):
+        raise FoodkdError(f"{results} holds results of different budgets or commands, which can't stand in one table.")
     shares = sorted({run["share"] for run in runs}, reverse=True)
     rows = [line for share in shares for line in _lines([run for run in runs if run["share"] == share])]
     head = {"format": 1, "command": runs[0]["command"], "made": f"foodkd {__version__}"}
@@ -454,4 +460,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from foodkd.data import Photos, open_photos
-from foodkd.errors import FoodkdError
+from foodkd.errors import FoodkdError, run_command
 from foodkd.explain import measure_agreement
 from foodkd.explain.answers import FILE, Answers
 from foodkd.files import whole_file
@@ -105,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

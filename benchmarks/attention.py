@@ -26,6 +26,7 @@ import torch
 
 from benchmarks.ablation import looked, read_runs, was_right
 from foodkd.data import Photos, open_photos
+from foodkd.errors import run_command
 from foodkd.explain import Explanation, measure_agreement
 from foodkd.explain import faithfulness as put_to_the_test
 from foodkd.explain.faithfulness import rank_correlation
@@ -271,4 +272,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

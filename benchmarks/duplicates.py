@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from foodkd.errors import run_command
 from foodkd.files import whole_file
 
 
@@ -67,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 from foodkd.data import open_photo
+from foodkd.errors import run_command
 from foodkd.explain import Explanation, readable
 from foodkd.files import whole_file
 from foodkd.nets import Pair
@@ -53,4 +54,4 @@ def _table(pair: Pair) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from foodkd.data import Augmentation, Augmenter, batch_order, open_photos
 from foodkd.distill import JointDistiller
 from foodkd.distill.terms import StillObjective, term_weights
+from foodkd.errors import run_command
 from foodkd.files import whole_file
 from foodkd.nets import Pair
 
@@ -117,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from foodkd.errors import FoodkdError
+from foodkd.errors import FoodkdError, run_command
 from foodkd.explain.playback import Picture, Playback, make_playback
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def main() -> int:
-    """Look at every kept checkpoint and write the file; 1 where that can't be done, with one sentence why."""
+def main() -> None:
+    """Look at every kept checkpoint and write the file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--examples", type=Path, default=ROOT / "assets/examples")
@@ -32,21 +31,16 @@ def main() -> int:
     parser.add_argument("--offset", type=float, default=0.0)
     parser.add_argument("--after", type=Path, default=None)
     options = parser.parse_args()
-    try:
-        pictures = read_pictures(options.examples)
-        with tqdm(unit="checkpoint") as bar:
-            play = make_playback(
-                options.run, pictures, start=options.start, offset=options.offset, progress=lambda said: bar.update()
-            )
-        if options.after is not None:
-            play = play.after(Playback.load(options.after))
-        play.save(options.out)
-    except FoodkdError as error:
-        print(error, file=sys.stderr)
-        return 1
+    pictures = read_pictures(options.examples)
+    with tqdm(unit="checkpoint") as bar:
+        play = make_playback(
+            options.run, pictures, start=options.start, offset=options.offset, progress=lambda said: bar.update()
+        )
+    if options.after is not None:
+        play = play.after(Playback.load(options.after))
+    play.save(options.out)
     size = options.out.stat().st_size
     print(f"{options.out}: {len(play.epochs)} points, {len(play.examples)} pictures, {size / 1000:.0f} kB")
-    return 0
 
 
 def read_pictures(folder: Path) -> list[Picture]:
@@ -63,4 +57,4 @@ def read_pictures(folder: Path) -> list[Picture]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

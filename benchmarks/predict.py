@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from foodkd.data import open_photos
+from foodkd.errors import run_command
 from foodkd.files import sha256, whole_file
 from foodkd.nets import Pair
 from foodkd.train.metrics import labels_for, predict
@@ -43,4 +44,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

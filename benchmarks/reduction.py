@@ -22,6 +22,7 @@ import torch
 from PIL import Image
 
 from foodkd.data import open_photo, open_photos
+from foodkd.errors import run_command
 from foodkd.files import whole_file
 from foodkd.nets import Pair
 from foodkd.train.metrics import labels_for
@@ -96,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

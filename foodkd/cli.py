@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from foodkd.errors import FoodkdError
+from foodkd.errors import FoodkdError, run_command
 from foodkd.train import bundled_recipes
 
 if TYPE_CHECKING:
@@ -264,18 +264,8 @@ def _table(result: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user's ends in one sentence, never a traceback."""
-    try:
-        app()
-    except FoodkdError as error:
-        _fail(str(error))
-    except OSError as error:  # a full disk, a folder that may not be written
-        _fail(f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}.")
-
-
-def _fail(sentence: str) -> NoReturn:
-    typer.echo(f"foodkd: {' '.join(sentence.split())}", err=True)
-    sys.exit(1)
+    """Run the command line."""
+    run_command(app)
 
 
 if __name__ == "__main__":

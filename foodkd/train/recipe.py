@@ -32,7 +32,7 @@ class DataSettings(_Settings):
     Attributes:
         dataset: food101, uecfood256, folder or generated.
         resolution: side in pixels to which every photo's centre square is reduced: all that the networks ever see.
-        holdout: share of the training photos of each class kept for validation.
+        holdout: share of the training photos of each class kept for validation; generated pictures have their own.
         limit: at most this many training photos per class; None for all.
         mean, std: channel statistics (ImageNet's with ImageNet starting weights).
         options: of the dataset, such as crops = "whole" for uecfood256.
@@ -65,7 +65,7 @@ class LearningSettings(_Settings):
         rate: peak learning rate of AdamW.
         fresh_factor: times that for parts without starting weights (new heads, auxiliary classifiers).
         weight_decay: on weights, not on biases or norms.
-        clip: largest norm of the gradient, per network; None for none.
+        clip: largest norm of the gradient, per network; 0 for none.
         frozen_stages: the first stages that stay as they started; fine-tuning is a quarter faster with one.
         precision: of its passes. bfloat16 helps networks of dense convolutions and hurts depthwise ones on CPUs.
     """
@@ -73,7 +73,7 @@ class LearningSettings(_Settings):
     rate: float = Field(default=1e-3, gt=0)
     fresh_factor: float = Field(default=5.0, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)
-    clip: float | None = Field(default=2.0, gt=0)
+    clip: float = Field(default=2.0, ge=0)
     frozen_stages: int = Field(default=0, ge=0, le=4)
     precision: Literal["float32", "bfloat16"] = "float32"
 

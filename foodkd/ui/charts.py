@@ -10,7 +10,7 @@ from foodkd.explain.answers import Reliability
 from foodkd.ui.widgets import text
 
 WIDTH, HEIGHT = 440, 268
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 46
+LEFT, RIGHT, TOP, BOTTOM = 64, 24, 12, 46
 STRIP = 58  # what a reliability diagram's counts take below the axis
 
 

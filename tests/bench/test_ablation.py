@@ -70,14 +70,29 @@ def test_runs_are_made_once_and_tabled(
     assert "Joint + MLD + IAM" in capsys.readouterr().out
 
 
-def test_other_budgets_are_not_put_into_one_table(ablation: ModuleType, tmp_path: Path) -> None:
-    for number, batch in enumerate((16, 32)):
-        run = _run([1, 0]) | {"row": "full", "seed": number, "share": 1.0, "budget": {"batch_size": batch}}
-        (tmp_path / f"1-{number}-full.json").write_text(json.dumps(run))
-    with pytest.raises(FoodkdError, match="different budgets"):
+@pytest.mark.parametrize("other", [{"budget": {"batch_size": 32}}, {"command": "python y"}, {"steps": 6}])
+def test_other_budgets_are_not_put_into_one_table(other: dict[str, Any], ablation: ModuleType, tmp_path: Path) -> None:
+    common = {"row": "full", "share": 1.0, "budget": {"batch_size": 16}, "command": "python x", "steps": 5}
+    for seed, changed in enumerate(({}, other)):
+        run = _run([1, 0], seed) | common | changed
+        (tmp_path / f"1-{seed}-full.json").write_text(json.dumps(run))
+    with pytest.raises(FoodkdError, match="different budgets or commands"):
         ablation.table(tmp_path)
     with pytest.raises(FoodkdError, match="holds no results"):
         ablation.table(tmp_path / "elsewhere")
+
+
+def test_a_finished_run_of_other_settings_is_not_taken_for_ours(
+    ablation: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _call(ablation, tmp_path, monkeypatch, "--rows", "student-alone")
+    (kept,) = (tmp_path / "results").glob("1-*.json")
+    kept.unlink()
+    with pytest.raises(FoodkdError, match="1-0-student-alone was trained with other settings"):
+        _call(ablation, tmp_path, monkeypatch, "--rows", "student-alone", "--set", "student_learning.rate=1e-4")
+    assert not kept.exists()
+    _call(ablation, tmp_path, monkeypatch, "--rows", "student-alone", "--set", "student_learning.precision=float32")
+    assert "precision" not in json.loads(kept.read_text())["command"]
 
 
 def test_each_share_of_the_labels_is_compared_with_its_own_student_alone(ablation: ModuleType, tmp_path: Path) -> None:
