@@ -250,10 +250,14 @@ def _rates(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:
     return {**rates, "right": np.packbits(first).tobytes().hex()}
 
 
+def cosines(teacher: torch.Tensor, student: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Centred cosine of each photo's two maps, and of maps of different photos (each with the 37th after it): (N,)."""
+    similarity = torch.nn.functional.cosine_similarity
+    return similarity(teacher, student, dim=1), similarity(teacher, student.roll(37, 0), dim=1)
+
+
 def _agreement(teacher: torch.Tensor, student: torch.Tensor) -> dict[str, Any]:
-    """Centred cosine of each photo's two maps, and of maps of different photos (each with the 37th after it)."""
-    cosine = torch.nn.functional.cosine_similarity(teacher, student, dim=1)
-    other = torch.nn.functional.cosine_similarity(teacher, student.roll(37, 0), dim=1)
+    cosine, other = cosines(teacher, student)
     per_photo = (cosine * 100).round().to(torch.int64).tolist()
     return {"matched": float(cosine.mean()), "mismatched": float(other.mean()), "per_photo": per_photo}
 

@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from benchmarks.ablation import looked, read_runs, was_right
+from benchmarks.ablation import cosines, looked, read_runs, was_right
 from foodkd.data import Photos, open_photos
 from foodkd.errors import run_command
 from foodkd.explain import Explanation, measure_agreement
@@ -123,8 +122,8 @@ def photos(options: argparse.Namespace) -> None:
     """How the agreement of a photo's maps goes with the student's and the teacher's being right."""
     pair = Pair.load(options.source)
     held = _validation(pair, options.data)
-    cosine, right, labels = _per_photo(pair, held)
-    found = {"photos": len(held), "mean_cosine": float(cosine.mean())}
+    cosine, other, right, labels = _per_photo(pair, held)
+    found = {"photos": len(held), "mean_cosine": float(cosine.mean()), "mean_cosine_mismatched": float(other.mean())}
     found["by_photo"] = {name: _point_biserial(cosine, right[name]) for name in NETWORKS}
     found["by_class"] = {name: _class_correlation(cosine, right[name], labels) for name in NETWORKS}
     cuts = np.quantile(cosine, [0.25, 0.5, 0.75])
@@ -135,19 +134,20 @@ def photos(options: argparse.Namespace) -> None:
     for q, name in enumerate(names):
         rates = " | ".join(f"{100 * found['by_quarter'][n][q]:.1f} %" for n in NETWORKS)
         lines.append(f"| {name} | {rates} |")
-    lines.append("")
+    means = f"{found['mean_cosine']:.2f} in the mean, {found['mean_cosine_mismatched']:.2f} with different photos"
+    lines += ["", f"- Centred cosine of the maps as the loss compares them: {means}."]
     for name in NETWORKS:
         one, two = found["by_photo"][name], found["by_class"][name]
         lines.append(f"- {name}: correlation by photo {_interval(one)}, rank correlation by class {_interval(two)}.")
     _write(options.out, "photos", found, "\n".join(lines) + "\n")
 
 
-def _per_photo(pair: Pair, held: Photos) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
-    """Each photo's centred cosine of the two maps of its label on the grid of the IAM loss, and who was right."""
+def _per_photo(pair: Pair, held: Photos) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    """Centred cosine of each photo's two maps as the IAM loss has them, of different photos', and who is right."""
     logits, maps, labels = looked(pair, held, NETWORKS)
-    cosine = torch.nn.functional.cosine_similarity(*maps.values(), dim=1)
+    cosine, other = cosines(*maps.values())
     rights = {name: (logits[name].argmax(1) == labels).numpy().astype(float) for name in NETWORKS}
-    return cosine.numpy(), rights, labels.numpy()
+    return cosine.numpy(), other.numpy(), rights, labels.numpy()
 
 
 def _bootstrap(statistic: Callable[[np.ndarray], float], count: int, samples: int = 2000) -> dict[str, float]:

@@ -3,8 +3,8 @@
     python docs/screenshots.py                     # the few that README and docs show, into docs/images
     python docs/screenshots.py --all --out DIR     # all 24, to look at
 
-Needs Chromium (apt-get install chromium) and Playwright's Python package. Each picture is reduced to as many colours as
-keep it below 300 kB, and made smaller where that is not enough.
+Needs Chromium (apt-get install chromium) and Playwright's Python package. Each picture is compressed as little as keeps
+it below 300 kB, in WebP: a palette small enough for a PNG of that size breaks the colours of the maps into patches.
 """
 
 import argparse
@@ -89,23 +89,23 @@ def _take(page: Any, url: str, shows: str, wanted: dict[str, str], out: Path, *,
     for scheme, name in wanted.items():
         page.evaluate(f"document.body.classList.toggle('dark', {str(scheme == 'dark').lower()})")
         page.wait_for_timeout(300)  # the open tab's underline slides into place
-        _write(page.screenshot(full_page=True), out / f"{name}.png", tallest)
+        _write(page.screenshot(full_page=True), out / f"{name}.webp", tallest)
     page.close()
 
 
 def _write(picture: bytes, path: Path, tallest: int | None) -> None:
-    """Save with as many colours as fit below the limit; a page that is too long is cut, one too large reduced."""
+    """Save at the best quality that fits below the limit; a page that is too long is cut, one too large reduced."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     image = image.crop((0, 0, image.width, min(image.height, tallest or image.height)))
     while True:
-        for colours in (256, 128, 64):
+        for quality in (92, 86, 80):
             buffer = io.BytesIO()
-            image.quantize(colours, dither=Image.Dither.FLOYDSTEINBERG).save(buffer, "PNG", optimize=True)
+            image.save(buffer, "WEBP", quality=quality, method=6)
             if buffer.tell() < LIMIT:
                 path.write_bytes(buffer.getvalue())
-                print(f"{path.name}: {image.width} x {image.height}, {buffer.tell() // 1000} kB, {colours} colours")
+                print(f"{path.name}: {image.width} x {image.height}, {buffer.tell() // 1000} kB, quality {quality}")
                 return
         image = image.resize((round(0.8 * image.width), round(0.8 * image.height)), Image.Resampling.LANCZOS)
 

@@ -48,7 +48,8 @@ def test_a_network_beside_itself_looks_where_it_looks(tiny_pair: Pair) -> None:
     same.networks = dict.fromkeys(attention.NETWORKS, tiny_pair.networks["student"])
     same.settings = dict.fromkeys(attention.NETWORKS, tiny_pair.settings["student"])
     photos = open_photos("generated", None, "train", resolution=64, limit=3)
-    cosine, right, labels = attention._per_photo(same, photos)
+    cosine, other, right, labels = attention._per_photo(same, photos)
+    assert len(other) == len(photos) and (other < cosine - 1e-3).any()  # each photo's map beside another's
     assert cosine == pytest.approx(np.ones(len(photos)), abs=1e-5)
     assert np.array_equal(right["teacher"], right["student"]) and set(labels) == {0, 1, 2, 3}
 
