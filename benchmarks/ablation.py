@@ -424,17 +424,27 @@ def figure(made: Mapping[str, Any], path: Path) -> None:
     plt.close(drawn)
 
 
-def write_table(results: Path, out: Path | None) -> dict[str, Any]:
-    """Write table.md, table.json and gains.png beside the results, and what the app tells of it into a checkpoint."""
+def write_table(results: Path, out: Path | None, also: Sequence[Path] = ()) -> dict[str, Any]:
+    """Write table.md, table.json and gains.png beside the results, and what the app tells of it into a checkpoint.
+
+    `also`: results of other budgets, tables of their own that the app shows after it.
+    """
     made = table(results)
-    told = {**made, "rows": [row for row in made["rows"] if not ROWS[row["row"]].tried]}
-    for path, content in [(results / "table.json", made), *([(out / "ablation.json", told)] if out else [])]:
+    files = {results / "table.json": made}
+    if out is not None:
+        files[out / "ablation.json"] = {**_told(made), "also": [_told(table(other)) for other in also]}
+    for path, content in files.items():
         with whole_file(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with whole_file(results / "table.md") as temporary:
         temporary.write_text(markdown(made), encoding="utf-8")
     figure(made, results / "gains.png")
     return made
+
+
+def _told(made: Mapping[str, Any]) -> dict[str, Any]:
+    """A table without the weights that were only tried."""
+    return {**made, "rows": [row for row in made["rows"] if not ROWS[row["row"]].tried]}
 
 
 def main() -> None:
@@ -454,13 +464,14 @@ def main() -> None:
     parser.add_argument("--quiet", action="store_true")
     parser.add_argument("--table", action="store_true", help="only write the table")
     parser.add_argument("--checkpoint", type=Path, help="also put the table into this checkpoint folder")
+    parser.add_argument("--also", type=Path, nargs="+", default=[], help="results of other budgets, to go with it")
     options = parser.parse_args()
     if not options.table:
         for seed in options.seeds:
             for share in options.shares:
                 for row in options.rows:
                     run_one(options, row, seed, share)
-    print(markdown(write_table(options.results, options.checkpoint)))
+    print(markdown(write_table(options.results, options.checkpoint, options.also)))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class Row(BaseModel):
 
 
 class Ablation(BaseModel):
-    """The table: rows in the order to be shown."""
+    """The table: rows in the order to be shown, and tables of other budgets to be shown after it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,6 +70,7 @@ class Ablation(BaseModel):
     setting: str
     rows: tuple[Row, ...]
     photos: int | None = None
+    also: tuple[Ablation, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> Ablation:

@@ -36,6 +36,14 @@ def _ablation(board: Board) -> str:
         words = "The comparison was not made for this pair yet. This command says how to make it: "
         return w.note(f"{words}<code>{w.text(COMMAND)}</code>")
     ends = _ends(found)
+    tables = "".join(_one_table(one, ends) for one in (found, *found.also))
+    commands = "".join(f"<p><code>{w.text(one.command)}</code></p>" for one in (found, *found.also))
+    name = "commands that make them" if found.also else "command that makes it"
+    return f'{tables}<details class="fk-sources"><summary>The {name}</summary>{commands}</details>'
+
+
+def _one_table(found: Ablation, ends: tuple[float, float]) -> str:
+    """All rows of one budget below what they have in common, parted by share of the labels."""
     shares = sorted({row.share for row in found.rows}, reverse=True)
     parts = "".join(_part(share, shares, found, ends) for share in shares)
     low, high = ends
@@ -43,9 +51,8 @@ def _ablation(board: Board) -> str:
     heads = zip(HEADS, ("", scale, "", "cosine"), strict=True)
     head = "<th>Trained with</th>" + "".join(f"<th>{name}<small>{more}</small></th>" for name, more in heads)
     table = f"<table><thead><tr>{head}</tr></thead>{parts}</table>"
-    setting = w.note(f"{w.text(found.setting.rstrip('.'))}.")
-    made = f"<summary>The command that makes it</summary><p><code>{w.text(found.command)}</code></p>"
-    return f'<div class="fk-ablation">{table}</div>{setting}<details class="fk-sources">{made}</details>'
+    setting = w.note(w.text(found.setting.rstrip(".")) + ".")
+    return f'{setting}<div class="fk-ablation">{table}</div>'
 
 
 def _part(share: float, shares: list[float], found: Ablation, ends: tuple[float, float]) -> str:
@@ -57,8 +64,8 @@ def _part(share: float, shares: list[float], found: Ablation, ends: tuple[float,
 
 
 def _ends(found: Ablation) -> tuple[float, float]:
-    """One scale for all intervals, in whole points, with zero on it."""
-    given = [row.difference for row in found.rows if row.difference]
+    """One scale for the intervals of all tables, in whole points, with zero on it."""
+    given = [row.difference for one in (found, *found.also) for row in one.rows if row.difference]
     low = min([0.0, *(one.low for one in given)])
     high = max([0.0, *(one.high for one in given)])
     return floor(100 * low) / 100, max(0.01, ceil(100 * high) / 100)

@@ -132,10 +132,12 @@ def test_weights_tried_stand_in_the_table_and_not_in_the_app(ablation: ModuleTyp
         for network in ("student", "teacher"):
             run[network] = {**run["student"], "top1": float(np.mean(right)), "top5": 1.0}
         (tmp_path / f"1-0-{row}.json").write_text(json.dumps(run))
-    made = ablation.write_table(tmp_path, tmp_path)
+    made = ablation.write_table(tmp_path, None)
     assert [row["title"] for row in made["rows"]] == ["Student alone", "Joint", "Joint + IAM at weight 0.3"]
     assert "Joint + IAM at weight 0.3 | 1 | 100.0 |" in (tmp_path / "table.md").read_text()
-    assert [row.row for row in Ablation.load(tmp_path / "ablation.json").rows] == ["student-alone", "joint-kd"]
+    ablation.write_table(tmp_path, tmp_path, [tmp_path])
+    told = Ablation.load(tmp_path / "ablation.json")
+    assert [row.row for one in (told, *told.also) for row in one.rows] == ["student-alone", "joint-kd"] * 2
 
 
 def test_a_head_start_is_trained_once_and_given_to_every_teacher(

@@ -268,6 +268,15 @@ def test_the_ablation_is_a_table_with_what_the_seeds_allow(beside: Board, view: 
     parts = re.findall(r'scope="rowgroup">(.*?)</th></tr><tr data-row="(.*?)"', panel)
     assert parts == [("With all labels", "student-alone"), ("With 25 % of the labels", "full")]
     assert "\N{MINUS SIGN}2 to +8 points" in panel and "On few photos." in panel
+    longer = {**content, "command": "python y", "setting": "With more steps.", "rows": [{**ROWS[1], "share": 0.1}]}
+    longer["rows"][0]["difference"] = {"to": "student-alone", "mean": 0.1, "low": 0.05, "high": 0.131}
+    (beside.desk.pair.path / "ablation.json").write_text(json.dumps({**content, "also": [longer]}))
+    first, second = lesson.lesson_panel(Board(beside.desk), at(view, step=5)).split("With more steps.")
+    assert "On few photos." in first and re.findall(r'scope="rowgroup">(.*?)</th>', second) == [
+        "With 10 % of the labels"
+    ]
+    assert all("\N{MINUS SIGN}2 to +14 points" in part for part in (first, second))  # one scale for both tables
+    assert "python x" in second and "python y" in second
     (beside.desk.pair.path / "ablation.json").write_text("{}")
     assert "no ablation that this foodkd reads" in lesson.lesson_panel(Board(beside.desk), at(view, step=5))
 
