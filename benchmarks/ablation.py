@@ -283,7 +283,8 @@ def table(results: Path) -> dict[str, Any]:
     shares = sorted({run["share"] for run in runs}, reverse=True)
     rows = [line for share in shares for line in _lines([run for run in runs if run["share"] == share])]
     head = {"format": 1, "command": runs[0]["command"], "made": f"foodkd {__version__}"}
-    return {**head, "photos": runs[0]["photos"], "setting": _setting(runs), "rows": rows}
+    head |= {"steps": min(run["steps"] for run in runs), "photos": runs[0]["photos"]}
+    return {**head, "setting": _setting(runs), "rows": rows}
 
 
 def read_runs(results: Path) -> list[dict[str, Any]]:
@@ -310,7 +311,7 @@ def _setting(runs: Sequence[Mapping[str, Any]]) -> str:
     sizes = f"{b['sizes']['student']} px inputs" + (f" ({coarse} % of the steps on smaller ones)" if coarse else "")
     ahead = f" after {b['head_start']:,} steps of the teacher alone" if b["head_start"] else ""
     return (
-        f"{min(run['steps'] for run in runs)} student steps of {b['batch_size']} photos{ahead}, {sizes}{still}; "
+        f"{min(run['steps'] for run in runs):,} student steps of {b['batch_size']} photos{ahead}, {sizes}{still}; "
         f"judged on {runs[0]['photos']:,} photos held out of the training split"
     )
 

@@ -163,6 +163,7 @@ def sections(root: Path = ROOT) -> dict[str, str]:
 
 KEPT = {
     "ablation": "ablation/table.md",
+    "few": "ablation-few/table.md",
     "epochs": "attention/epochs.md",
     "photos": "attention/photos.md",
     "faithfulness": "attention/faithfulness-cells.md",

@@ -60,7 +60,10 @@ class Row(BaseModel):
 
 
 class Ablation(BaseModel):
-    """The table: rows in the order to be shown, and tables of other budgets to be shown after it."""
+    """The table: rows in the order to be shown, and tables of other budgets to be shown after it.
+
+    `steps` are the student's in every row but those that say otherwise.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,6 +73,7 @@ class Ablation(BaseModel):
     setting: str
     rows: tuple[Row, ...]
     photos: int | None = None
+    steps: int | None = None
     also: tuple[Ablation, ...] = ()
 
     @classmethod

@@ -36,14 +36,16 @@ def _ablation(board: Board) -> str:
         words = "The comparison was not made for this pair yet. This command says how to make it: "
         return w.note(f"{words}<code>{w.text(COMMAND)}</code>")
     ends = _ends(found)
-    tables = "".join(_one_table(one, ends) for one in (found, *found.also))
+    several = bool(found.also)
+    tables = "".join(_one_table(one, ends, titled=several) for one in (found, *found.also))
     commands = "".join(f"<p><code>{w.text(one.command)}</code></p>" for one in (found, *found.also))
-    name = "commands that make them" if found.also else "command that makes it"
+    name = "commands that make them" if several else "command that makes it"
     return f'{tables}<details class="fk-sources"><summary>The {name}</summary>{commands}</details>'
 
 
-def _one_table(found: Ablation, ends: tuple[float, float]) -> str:
+def _one_table(found: Ablation, ends: tuple[float, float], *, titled: bool) -> str:
     """All rows of one budget below what they have in common, parted by share of the labels."""
+    title = f"<h4>{found.steps:,} steps</h4>" if titled and found.steps else ""
     shares = sorted({row.share for row in found.rows}, reverse=True)
     parts = "".join(_part(share, shares, found, ends) for share in shares)
     low, high = ends
@@ -52,7 +54,7 @@ def _one_table(found: Ablation, ends: tuple[float, float]) -> str:
     head = "<th>Trained with</th>" + "".join(f"<th>{name}<small>{more}</small></th>" for name, more in heads)
     table = f"<table><thead><tr>{head}</tr></thead>{parts}</table>"
     setting = w.note(w.text(found.setting.rstrip(".")) + ".")
-    return f'{setting}<div class="fk-ablation">{table}</div>'
+    return f'{title}{setting}<div class="fk-ablation">{table}</div>'
 
 
 def _part(share: float, shares: list[float], found: Ablation, ends: tuple[float, float]) -> str:

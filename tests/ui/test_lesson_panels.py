@@ -268,17 +268,28 @@ def test_the_ablation_is_a_table_with_what_the_seeds_allow(beside: Board, view: 
     parts = re.findall(r'scope="rowgroup">(.*?)</th></tr><tr data-row="(.*?)"', panel)
     assert parts == [("With all labels", "student-alone"), ("With 25 % of the labels", "full")]
     assert "\N{MINUS SIGN}2 to +8 points" in panel and "On few photos." in panel
-    longer = {**content, "command": "python y", "setting": "With more steps.", "rows": [{**ROWS[1], "share": 0.1}]}
-    longer["rows"][0]["difference"] = {"to": "student-alone", "mean": 0.1, "low": 0.05, "high": 0.131}
-    (beside.desk.pair.path / "ablation.json").write_text(json.dumps({**content, "also": [longer]}))
-    first, second = lesson.lesson_panel(Board(beside.desk), at(view, step=5)).split("With more steps.")
-    assert "On few photos." in first and re.findall(r'scope="rowgroup">(.*?)</th>', second) == [
-        "With 10 % of the labels"
-    ]
-    assert all("\N{MINUS SIGN}2 to +14 points" in part for part in (first, second))  # one scale for both tables
-    assert "python x" in second and "python y" in second
     (beside.desk.pair.path / "ablation.json").write_text("{}")
     assert "no ablation that this foodkd reads" in lesson.lesson_panel(Board(beside.desk), at(view, step=5))
+
+
+def test_tables_of_other_budgets_stand_below_on_one_scale(beside: Board, view: View) -> None:
+    assert beside.desk.pair.path is not None
+    gain = {"to": "student-alone", "mean": 0.1, "low": 0.05, "high": 0.131}
+    few = {
+        "command": "python y",
+        "steps": 2000,
+        "setting": "More.",
+        "rows": [ROWS[1] | {"share": 0.1, "difference": gain}],
+    }
+    all_labels = {"command": "python x", "steps": 400, "setting": "Fewer.", "rows": ROWS}
+    content = {"format": 1, **all_labels, "also": [{"format": 1, **few}]}
+    (beside.desk.pair.path / "ablation.json").write_text(json.dumps(content))
+    panel = lesson.lesson_panel(Board(beside.desk), at(view, step=5))
+    first, second = panel.split("<h4>2,000 steps</h4>")
+    assert "<h4>400 steps</h4>" in first and "Fewer." in first and "More." in second
+    assert re.findall(r'scope="rowgroup">(.*?)</th>', second) == ["With 10 % of the labels"]
+    assert all("\N{MINUS SIGN}2 to +14 points" in part for part in (first, second))
+    assert "python x" in second and "python y" in second
 
 
 def test_means_and_deviations_over_seeds() -> None:
