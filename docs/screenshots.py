@@ -16,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+from foodkd.errors import run_command  # noqa: E402
 
 # What must stand on a tab before it is taken.
 TABS = {
@@ -37,7 +38,7 @@ LIMIT = 300_000  # bytes
 TALLEST = 1500  # pixels of what README shows; the rest of a long page is cut off
 
 
-def main() -> int:
+def main() -> None:
     """Start the app, take the pictures, stop it."""
     parser = argparse.ArgumentParser(description="Screenshots of the app for README and docs.")
     parser.add_argument("--checkpoint", default=str(ROOT / "checkpoints" / "food101-64"))
@@ -46,20 +47,14 @@ def main() -> int:
     parser.add_argument("--example", default="", help="name of the example shown; the first if not given")
     parser.add_argument("--all", action="store_true", help="every tab in every size and colour, not only those shown")
     options = parser.parse_args()
-    from foodkd.errors import FoodkdError
     from foodkd.nets import Pair
     from foodkd.ui import build_app, launch
 
-    try:
-        app = build_app(Pair.load(options.checkpoint), data=options.data)
-    except FoodkdError as error:
-        print(error, file=sys.stderr)
-        return 1
+    app = build_app(Pair.load(options.checkpoint), data=options.data)
     _, url, _ = launch(app, host="127.0.0.1", prevent_thread_lock=True, quiet=True)
     options.out.mkdir(parents=True, exist_ok=True)
     _take_all(url, options.out, options.example, every=options.all)
     app.close(verbose=False)
-    return 0
 
 
 def _take_all(url: str, out: Path, example: str, *, every: bool) -> None:
@@ -111,4 +106,4 @@ def _write(picture: bytes, path: Path, tallest: int | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)
