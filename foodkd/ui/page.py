@@ -17,9 +17,9 @@ import gradio as gr
 
 from foodkd.errors import FoodkdError
 from foodkd.nets import Pair
-from foodkd.ui import beside, compare, downloads, endpoints, faithfulness, iam, layers, lesson, mcp, testset
+from foodkd.ui import beside, compare, downloads, endpoints, faithfulness, iam, layers, lesson, links, mcp, testset
 from foodkd.ui import widgets as w
-from foodkd.ui.session import BOTH, EXAMPLES, LINKED, METHODS, SCALES, TABS, Desk, Photo, View, read_examples
+from foodkd.ui.session import BOTH, EXAMPLES, METHODS, SCALES, TABS, Desk, Photo, View, read_examples
 
 STYLE = Path(__file__).resolve().parents[2] / "assets" / "ui"
 TITLE = "foodkd: a large and a small network look at a meal"
@@ -195,7 +195,7 @@ def _controls(desk: Desk, view: View) -> tuple[gr.Dropdown, gr.Radio, gr.HTML, g
         dish = gr.Dropdown(_choices(desk), value=view.choice, label=label, elem_id="fk-class", filterable=True)
         with gr.Row(elem_classes="fk-strip-row"):
             scale = gr.Radio(list(SCALES), value=view.scale, label="Colour scale", elem_id="fk-scale", min_width=120)
-            link = _html(_link(view), "fk-link", js=LINK)
+            link = _html(_link(desk, view), "fk-link", js=LINK)
             download = _html(downloads.menu(view), "fk-download", js=DOWNLOAD)
     return dish, scale, link, download
 
@@ -270,10 +270,11 @@ def _masthead(desk: Desk) -> str:
     )
 
 
-def _link(view: View) -> str:
+def _link(desk: Desk, view: View) -> str:
     own = "" if view.photo.example else '<small class="fk-own">without your own photo</small>'
     return (
-        f'<button type="button" class="fk-copy" data-query="{w.text(view.query)}" data-names="{" ".join(LINKED)}" '
+        f'<button type="button" class="fk-copy" data-query="{w.text(links.query(desk, view))}" '
+        f'data-names="{" ".join(links.LINKED)}" '
         f'title="A link that opens this very view">Copy link</button>{own}'
         '<span class="fk-copied" role="status" aria-live="polite"></span>'
     )
@@ -326,7 +327,7 @@ def _guarded(notice: gr.HTML, event: Callable[..., Updates]) -> Callable[..., Up
     return guarded
 
 
-def _linked(parts: Parts, event: Callable[..., Updates]) -> Callable[..., Updates]:
+def _linked(desk: Desk, parts: Parts, event: Callable[..., Updates]) -> Callable[..., Updates]:
     """Wherever an event changes the view, the link and the downloads follow."""
 
     @wraps(event)
@@ -335,7 +336,7 @@ def _linked(parts: Parts, event: Callable[..., Updates]) -> Callable[..., Update
         if parts.state not in updates:
             return updates
         view = updates[parts.state]
-        return updates | {parts.link: _link(view), parts.download: downloads.menu(view)}
+        return updates | {parts.link: _link(desk, view), parts.download: downloads.menu(view)}
 
     return linked
 
@@ -344,7 +345,7 @@ def _connect(app: gr.Blocks, desk: Desk, parts: Parts, opening: View) -> None:
     events = _Events(desk, parts, opening)
 
     def on(trigger: Any, event: Callable[..., Updates], inputs: Sequence[Any] = (), **options: Any) -> None:
-        linked = _guarded(parts.notice, _linked(parts, event))
+        linked = _guarded(parts.notice, _linked(desk, parts, event))
         trigger(linked, [parts.state, *inputs], parts.all, **(QUEUE | options))
 
     on(app.load, events.restore)
@@ -375,9 +376,9 @@ class _Events:
     def restore(self, view: View, request: gr.Request) -> Updates:
         """The page was opened: show what its link asks for."""
         asked = dict(request.query_params)
-        if not set(LINKED) & set(asked):
+        if not set(links.LINKED) & set(asked):
             return {self.parts.notice: ""}
-        view, refused = self.desk.restore(asked, self.opening.change())
+        view, refused = links.restore(self.desk, asked, self.opening.change())
         parts = self.parts
         chosen: Updates = {parts.scale: view.scale, parts.method: view.method, parts.stage: view.stage + 1}
         chosen |= {parts.tabs: gr.Tabs(selected=view.tab), parts.alone: view.alone, parts.beside: view.beside}

@@ -6,15 +6,13 @@ and a bounded store of explanations, keyed by the photo's content, live in the o
 
 import hashlib
 import json
-import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
 from PIL import Image
@@ -155,12 +153,6 @@ class View:
         """The view with what a tab remembers of its own; what is drawn stays."""
         return replace(self, kept={**self.kept, tab: choices})
 
-    @property
-    def query(self) -> str:
-        """The query string that restores this view; a visitor's own photo is never part of it."""
-        parts = {name: linked.write(self) for name, linked in LINKED.items()}
-        return urlencode({name: value for name, value in parts.items() if value})
-
 
 class Desk:
     """The loaded pair and the answers it gave lately; the only thing visitors share.
@@ -291,100 +283,6 @@ class Desk:
         if self.examples:
             return View(self.example(next(iter(self.examples))))
         return View(self.photo(Image.new("RGB", (256, 256), (214, 201, 180))))
-
-    def restore(self, query: Mapping[str, str], opening: View) -> tuple[View, list[str]]:
-        """The view that a link asks for, and a sentence for each part of it that can't be had."""
-        view, refused = opening, []
-        for name, linked in LINKED.items():
-            if not query.get(name):
-                continue
-            try:
-                view = linked.read(self, view, query[name])
-            except FoodkdError as error:
-                refused.append(str(error))
-        return view, refused
-
-
-@dataclass(frozen=True)
-class Linked:
-    """One thing that a link restores.
-
-    Attributes:
-        write: its value in a link to a view; empty as the page opens.
-        read: the view that such a value asks for. Raises FoodkdError naming what is allowed.
-    """
-
-    write: Callable[[View], str]
-    read: Callable[[Desk, View, str], View]
-
-
-def _plain(name: str, allowed: tuple[str, ...]) -> Linked:
-    """A field of the view that is one of a few words."""
-    default = View.__dataclass_fields__[name].default
-
-    def write(view: View) -> str:
-        value: str = getattr(view, name)
-        return "" if value == default else value
-
-    return Linked(write, lambda desk, view, value: view.change(**{name: one_of(value, allowed, name)}))
-
-
-def _read_stage(desk: Desk, view: View, value: str) -> View:
-    numbers = tuple(str(number) for number in range(1, desk.stages + 1))
-    return view.change(stage=int(one_of(value, numbers, "stage")) - 1)
-
-
-def _write_place(view: View) -> str:
-    return "" if view.place is None else " ".join(f"{100 * axis:.1f}" for axis in view.place)
-
-
-def _read_place(desk: Desk, view: View, value: str) -> View:
-    try:
-        x, y = (float(number) / 100 for number in value.split())
-    except ValueError:
-        x = y = math.nan
-    if not (0 <= x <= 1 and 0 <= y <= 1):
-        raise FoodkdError(
-            f"'{value}' is no place in a photo; give percent from left and from top, such as place=50+25."
-        )
-    return view.change(place=(x, y))
-
-
-def _read_alone(desk: Desk, view: View, value: str) -> View:
-    one_of(value, ("yes",), "third column")
-    if not desk.has_alone:
-        raise FoodkdError("This pair has no student that was trained alone, so there is no third column.")
-    return view.change(alone=True)
-
-
-def _read_beside(desk: Desk, view: View, value: str) -> View:
-    one_of(value, ("yes",), "second pair")
-    if desk.beside is None:
-        raise FoodkdError("No second pair is open here; start the app with --beside CHECKPOINT to see two.")
-    return view.change(beside=True)
-
-
-# Everything that a link restores, in the order in which it is restored: a name in the query -> how.
-LINKED: dict[str, Linked] = {
-    "example": Linked(
-        lambda view: view.photo.example.name if view.photo.example else "",
-        lambda desk, view, value: view.change(photo=desk.example(value)),
-    ),
-    "class": Linked(
-        lambda view: "" if view.choice == "teacher" else view.choice,
-        lambda desk, view, value: desk.chosen(view, value),
-    ),
-    "tab": _plain("tab", TABS),
-    "scale": _plain("scale", SCALES),
-    "method": _plain("method", tuple(METHODS)),
-    "stage": Linked(lambda view: str(view.stage + 1) if view.stage else "", _read_stage),
-    "place": Linked(_write_place, _read_place),
-    "alone": Linked(lambda view: "yes" if view.alone else "", _read_alone),
-    "beside": Linked(lambda view: "yes" if view.beside else "", _read_beside),
-    "baseline": _plain("baseline", BASELINES),
-    "unit": _plain("unit", UNITS),
-    "control": _plain("control", CONTROLS),
-}
 
 
 def one_of(value: str, allowed: tuple[str, ...], what: str) -> str:

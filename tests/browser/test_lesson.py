@@ -1,6 +1,7 @@
 """The lesson in a real browser: guess and reveal, the temperature, the label, the playback, large type."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -99,6 +100,15 @@ def test_guess_first_then_reveal_by_keyboard(visit):
     expect(page.locator("#fk-lesson-title")).to_be_focused()
     page.locator("#fk-before").click()
     expect(page.locator(".fk-verdict-line")).to_be_visible()
+
+
+def test_a_link_opens_the_step_that_it_was_copied_at(visit):
+    page = visit("?tab=lesson&step=3")
+    expect(page.locator('.fk-lesson[data-step="3"]')).to_be_visible()
+    to_step(page, 6)
+    expect(page).to_have_url(re.compile("tab=lesson&step=6"))
+    page.locator("#fk-step-1").click()
+    expect(page).not_to_have_url(re.compile("step="))
 
 
 def shown(page: Page, name: str) -> list[str]:

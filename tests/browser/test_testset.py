@@ -5,6 +5,7 @@ import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -82,6 +83,10 @@ def test_the_test_set_is_filtered_sorted_saved_and_leads_to_the_maps(visit, answ
     first.click()
     expect(page.locator(".fk-chip")).to_have_count(2)
     assert axe(page) == []
+    chosen = page.locator("#fk-testset-bar [role=status]").inner_text()
+    again = visit(f"?{urlsplit(page.url).query}")
+    expect(again.locator("#fk-testset-bar [role=status]")).to_have_text(chosen)
+    again.close()
     page.locator("[data-see]").click()
     expect(page.locator("#fk-testset-photos")).to_be_focused()
     expect(page.locator(".fk-set-bar")).to_be_in_viewport()  # what is chosen stays in sight

@@ -12,7 +12,7 @@ from PIL import Image
 from foodkd.data import Preprocessing
 from foodkd.explain import compare as compare_maps
 from foodkd.nets import Pair
-from foodkd.ui import beside, compare
+from foodkd.ui import beside, compare, links
 from foodkd.ui import widgets as w
 from foodkd.ui.session import BOTH, Desk, View
 
@@ -75,13 +75,13 @@ def test_without_a_second_pair_nothing_of_it_is_there(tiny_pair: Pair, desk: Des
     assert beside.panel(desk, replace(view, beside=False)) == ""
     one = Desk(tiny_pair)
     assert beside.panel(one, View(view.photo, beside=True)) == ""
-    restored, refused = one.restore({"beside": "yes"}, View(view.photo))
+    restored, refused = links.restore(one, {"beside": "yes"}, View(view.photo))
     assert not restored.beside and len(refused) == 1 and "--beside CHECKPOINT" in refused[0]
 
 
 def test_the_link_restores_it(desk: Desk, view: View) -> None:
-    assert "beside=yes" in view.query
-    assert desk.restore({"beside": "yes"}, replace(view, beside=False))[0].beside
+    assert "beside=yes" in links.query(desk, view)
+    assert links.restore(desk, {"beside": "yes"}, replace(view, beside=False))[0].beside
 
 
 def test_the_same_pair_beside_itself_agrees_with_itself(tiny_pair: Pair) -> None:

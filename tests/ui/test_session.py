@@ -1,27 +1,11 @@
-from copy import copy
-from dataclasses import fields, replace
 from pathlib import Path
-from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from foodkd.errors import FoodkdError
-from foodkd.explain.faithfulness import BASELINES, CONTROLS, UNITS
-from foodkd.nets import Pair
-from foodkd.ui.session import EXAMPLES, LINKED, METHODS, SCALES, TABS, Desk, View, fitted, read_examples
-
-
-@pytest.fixture(scope="module")
-def desk_with_alone(tiny_pair: Pair) -> Desk:
-    """A desk whose student has a twin that was trained alone."""
-    pair = copy(tiny_pair)
-    pair.networks = tiny_pair.networks | {"student-alone": tiny_pair.networks["student"]}
-    pair.settings = tiny_pair.settings | {"student-alone": tiny_pair.settings["student"]}
-    return Desk(pair, read_examples())
+from foodkd.ui.session import EXAMPLES, METHODS, Desk, View, fitted, read_examples
 
 
 def test_the_listed_examples_exist_and_are_described():
@@ -41,7 +25,6 @@ def test_a_folder_without_a_list_has_no_examples(tmp_path: Path):
 def test_without_examples_the_app_opens_on_an_empty_table(tiny_pair):
     opening = Desk(tiny_pair).opening()
     assert opening.photo.small.shape == (64, 64, 3)
-    assert opening.query == ""
 
 
 def test_a_photo_keeps_its_crop_and_is_no_larger_than_a_screen_needs(desk, tmp_path):
@@ -57,83 +40,6 @@ def test_a_file_that_is_no_photo_is_refused_in_one_sentence(desk, tmp_path):
     with pytest.raises(FoodkdError, match=r"soup\.jpg") as caught:
         desk.photo(tmp_path / "soup.jpg")
     assert "\n" not in str(caught.value)
-
-
-def test_a_link_restores_the_view_that_it_was_copied_from(desk):
-    opening = desk.opening()
-    other = list(desk.examples)[1]
-    dish = desk.pair.classes[2]
-    view = View(desk.example(other), choice=dish, tab="layers", scale="own", method="mean", stage=2)
-    restored, refused = desk.restore(dict(parse_qsl(view.query)), opening)
-    assert refused == []
-    assert restored.photo.example == view.photo.example
-    same = ("choice", "tab", "scale", "method", "stage", "query")
-    assert [getattr(restored, name) for name in same] == [getattr(view, name) for name in same]
-
-
-def views(desk: Desk) -> st.SearchStrategy[View]:
-    """Views of the examples with anything chosen that a link can hold; places are clicked to a tenth of a percent."""
-    place = st.tuples(*[st.integers(0, 1000).map(lambda tenths: tenths / 1000)] * 2)
-    return st.builds(
-        View,
-        photo=st.sampled_from(list(desk.examples)).map(desk.example),
-        choice=st.sampled_from(["teacher", "student", *desk.pair.classes]),
-        tab=st.sampled_from(TABS),
-        scale=st.sampled_from(SCALES),
-        method=st.sampled_from(list(METHODS)),
-        stage=st.integers(0, desk.stages - 1),
-        place=st.none() | place,
-        alone=st.booleans() if desk.has_alone else st.just(False),
-        baseline=st.sampled_from(BASELINES),
-        unit=st.sampled_from(UNITS),
-        control=st.sampled_from(CONTROLS),
-    )
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.data())
-def test_whatever_was_chosen_a_link_restores_it(desk_with_alone: Desk, data: st.DataObject) -> None:
-    view = data.draw(views(desk_with_alone))
-    restored, refused = desk_with_alone.restore(dict(parse_qsl(view.query)), desk_with_alone.opening())
-    assert refused == []
-    chosen = {field.name for field in fields(View)} - {"photo", "place", "covered", "drawn"}
-    assert {name: getattr(restored, name) for name in chosen} == {name: getattr(view, name) for name in chosen}
-    assert restored.place == (view.place and pytest.approx(view.place))
-    assert restored.photo.example == view.photo.example and restored.query == view.query
-
-
-def test_a_link_holds_nothing_that_is_as_the_page_opens(desk):
-    assert View(desk.opening().photo).query == f"example={next(iter(desk.examples))}"
-
-
-def test_the_third_column_is_refused_where_it_does_not_ship(desk):
-    view, refused = desk.restore({"alone": "yes"}, desk.opening())
-    assert not view.alone and len(refused) == 1 and "trained alone" in refused[0]
-
-
-@pytest.mark.parametrize("place", ["50", "50 50 50", "101 0", "-1 0", "nan 0", "a b", "1e400 0"])
-def test_a_place_outside_the_photo_is_refused(desk, place):
-    view, refused = desk.restore({"place": place}, desk.opening())
-    assert view.place is None and len(refused) == 1 and place in refused[0]
-
-
-def test_a_mask_and_what_was_drawn_are_never_part_of_the_link(desk):
-    view = desk.opening()
-    assert replace(view, covered=(view.photo.key, "abcd"), drawn=frozenset({"iam"})).query == view.query
-
-
-@pytest.mark.parametrize("part", list(LINKED))
-def test_a_link_with_an_unknown_part_says_so_and_keeps_the_rest(desk, part):
-    asked = {"scale": "own", "method": "mean"} | {part: "nonsense"}
-    view, refused = desk.restore(asked, desk.opening())
-    assert len(refused) == 1
-    assert "nonsense" in refused[0]
-    kept = {"scale", "method"} - {part}
-    assert all(getattr(view, name) == asked[name] for name in kept)
-
-
-def test_an_own_photo_is_never_part_of_the_link(desk, photos):
-    assert View(desk.photo(photos[0])).query == ""
 
 
 def test_sessions_share_the_opening_photo_and_cannot_change_it(desk):
