@@ -34,7 +34,7 @@ MAP_PHOTOS = 303
 """Validation photos for the agreement of maps: three of each of 101 classes."""
 
 
-TRAINED = ("recipe", "starting_weights", "training")
+TRAINED = ("recipe", "starting_weights", "training", "averaged")
 """What pair.json says about how networks came about."""
 BESIDE = ("README.md", "ablation.json", "playback.npz")
 
@@ -45,8 +45,8 @@ def assemble(joint: Path, alone: Path, began_with: Path | None = None) -> Pair:
     settings = {**pair.settings, "student-alone": other.settings["student"]}
     networks = {**pair.networks, "student-alone": other.networks["student"]}
     temperatures = {**pair.temperatures, "student-alone": other.temperatures["student"]}
-    info: dict[str, Any] = {key: pair.info[key] for key in TRAINED}
-    info["student-alone"] = {key: other.info[key] for key in TRAINED}
+    info: dict[str, Any] = {key: pair.info[key] for key in TRAINED if key in pair.info}
+    info["student-alone"] = {key: other.info[key] for key in TRAINED if key in other.info}
     if began_with is not None:
         first = Pair.load(began_with).info
         own = {key: first[key] for key in (*TRAINED, "student-alone", "metrics") if key in first}
