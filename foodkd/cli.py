@@ -174,7 +174,7 @@ def _trained_on(pair: Pair) -> dict[str, Any]:
 def _dataset(pair: Pair, root: Path | None, asked: str | None) -> str:
     """What lies at the root, where nobody says: what the pair was trained on, else a folder."""
     own = _trained_on(pair).get("dataset")
-    if asked is None and (own == "generated" and root is not None):
+    if asked is None and own == "generated" and root is not None:
         return "folder"  # generated pictures lie nowhere
     if asked is None and own in ("food101", "uecfood256") and root is not None and _sorted_by_dish(root, own):
         raise FoodkdError(f"{root} is not {own}, which the pair was trained on; say what lies there: --dataset folder.")
