@@ -129,7 +129,8 @@ def _two_photos(board: Board) -> str:
         return ""
     head = "<h4>One photo where the teacher helped, one where it hurt</h4>"
     if board.unanswered:
-        return head + asking("examples", "The networks look at the examples …")
+        # Named, so that each answer changes the panel: the browser asks again only when it has changed.
+        return head + asking("examples", f"The {board.unanswered.replace('-', ' ')} looks at the examples …")
     taught, alone = board.answers("student"), board.answers("student-alone")
     assert taught is not None and alone is not None
     dishes = list(board.dishes.values())

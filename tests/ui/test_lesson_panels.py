@@ -300,6 +300,14 @@ def test_means_and_deviations_over_seeds() -> None:
     assert Ablation.model_validate({"format": 1, "command": "", "setting": "", "rows": ROWS}).rows[1].share == 0.25
 
 
+def test_every_answer_changes_the_panel_so_that_the_browser_asks_on(beside: Board, view: View) -> None:
+    board, seen = Board(beside.desk), set()
+    while board.unanswered:
+        seen.add(lesson.lesson_panel(board, at(view, step=5)))
+        board.work("examples", view, lesson.choices_of(view))
+    assert len(seen) == len(board.desk.names(alone=True))
+
+
 def test_the_two_photos_are_those_of_the_largest_gain_and_loss(board: Board, view: View) -> None:
     panel = lesson.lesson_panel(board, at(view, step=5))
     titles = re.findall(r"<h5>(.*?): (.*?) <small>(.*?) points", panel)
