@@ -231,6 +231,15 @@ def test_the_results_table_shows_what_was_measured() -> None:
     assert module.results_table({"networks": {}}) == module.NOT_MEASURED
 
 
+def test_the_papers_students_stand_beside_the_shipped_one_as_measured() -> None:
+    module = results_table_module()
+    assert "this pair" not in module.paper_table(None) and "90.4 %" in module.paper_table(None)
+    teacher, student = ({"settings": {"size": 128}, "parameters": count} for count in (20_000_000, 4_000_000))
+    info = {"metrics": {"student": {"top1": 0.61234}}, "networks": {"teacher": teacher, "student": student}}
+    row = module.paper_table(info | {"preprocessing": {"resolution": 48}}).splitlines()[-1]
+    assert row == "| this pair's student | 48 × 48 pixels, enlarged to 128 | 61.2 % | 4.00 M (5.0 times smaller) |"
+
+
 def test_writing_the_table_leaves_the_rest_of_readme_alone() -> None:
     module = results_table_module()
     begin, end = "<!-- results: begin -->", "<!-- results: end -->"
