@@ -49,6 +49,7 @@ class Learner:
                 for (is_fresh, is_matrix), parameters in sorted(groups.items())
             ],
             lr=settings.rate,
+            fused=True,  # every parameter read and written once: half the time on a processor
         )
 
     def set_rate(self, factor: float) -> None:
