@@ -381,14 +381,21 @@ def markdown(made: Mapping[str, Any]) -> str:
     lines = [f"| {' | '.join(heads)} |", "|---" + "|--:" * (len(heads) - 1) + "|"]
     for row in made["rows"]:
         cells = [str(len(row["seeds"])), _mean(row["student"], "top1"), _mean(row["student"], "top5")]
-        for d in (row[key] for key in COMPARED):
-            cells.append(f"{100 * d['mean']:+.1f} ({100 * d['low']:+.1f} to {100 * d['high']:+.1f})" if d else "–")
+        cells += [interval(row[key]) for key in COMPARED]
         cells.append(_mean(row["teacher"], "top1"))
         a = row["agreement"]
         cells.append(f"{np.mean(a['iam_cosine']):.2f} / {np.mean(a['iam_cosine_mismatched']):.2f}" if a else "–")
         numbers = " | ".join(cells).replace("-", "\N{MINUS SIGN}")
         lines.append(f"| {_titled(row)} | {numbers} |")
     return "\n".join(lines) + "\n"
+
+
+def interval(d: Mapping[str, float] | None) -> str:
+    """A difference in points with its 95 % interval; a dash where there is none."""
+    if d is None:
+        return "–"
+    said = f"{100 * d['mean']:+.1f} ({100 * d['low']:+.1f} to {100 * d['high']:+.1f})"
+    return said.replace("-", "\N{MINUS SIGN}")
 
 
 def _titled(row: Mapping[str, Any]) -> str:
