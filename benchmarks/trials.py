@@ -28,8 +28,8 @@ ROW, SEED, SHARE = "student-alone", 0, 1.0
 BASE = "as-it-is"
 TRIALS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     BASE: ("the ablation's settings", ()),
-    "rate-half": ("half the learning rate", ("student_learning.rate=5e-4",)),
-    "rate-double": ("twice the learning rate", ("student_learning.rate=2e-3",)),
+    "rate-half": ("learning rate 5e-4 for 1e-3", ("student_learning.rate=5e-4",)),
+    "rate-double": ("learning rate 2e-3 for 1e-3", ("student_learning.rate=2e-3",)),
     "batch-16": ("16 photos a step", ("train.batch_size=16",)),
     "batch-64": ("64 photos a step", ("train.batch_size=64",)),
     "fine": ("all steps at full size", ("train.coarse=0",)),
