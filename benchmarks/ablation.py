@@ -410,26 +410,42 @@ def _mean(rates: Mapping[str, Sequence[float]] | None, key: str) -> str:
 
 
 def figure(made: Mapping[str, Any], path: Path) -> None:
-    """The gains on the student alone with their intervals."""
+    """The gains on the student alone with their intervals, one panel for each share of the labels."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     rows = [row for row in made["rows"] if row["difference"]]
-    drawn, axes = plt.subplots(figsize=(7, 0.5 * len(rows) + 1.4), layout="constrained")
-    for place, row in enumerate(reversed(rows)):
+    shares = sorted({row["share"] for row in rows}, reverse=True)
+    panels = [[row for row in reversed(rows) if row["share"] == share] for share in shares]
+    heights = [len(panel) for panel in panels]
+    drawn, every = plt.subplots(
+        len(panels) or 1, sharex=True, squeeze=False, layout="constrained",
+        figsize=(8, 0.36 * sum(heights) + 0.4 * len(panels) + 0.6), height_ratios=heights or None,
+    )  # fmt: skip
+    for axes, panel in zip(every.flat, panels, strict=False):
+        _gains(axes, panel)
+    every.flat[-1].set_xlabel("gain in top-1 on the student alone, points (95 %)")
+    with whole_file(path) as temporary:
+        drawn.savefig(temporary, format="png", dpi=150)
+    plt.close(drawn)
+
+
+def _gains(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One panel: a row of dots with their intervals, the first row of the table on top."""
+    for place, row in enumerate(rows):
         d = {key: 100 * value for key, value in row["difference"].items() if key != "to"}
         axes.plot([d["low"], d["high"]], [place, place], color="#7a4b2a", linewidth=2)
         axes.plot([d["mean"]], [place], "o", color="#7a4b2a")
     axes.axvline(0, color="#888888", linewidth=1)
-    axes.set_yticks(range(len(rows)), [_titled(row) for row in reversed(rows)])
-    axes.set_xlabel("gain in top-1 on the student alone, points (95 % interval over photos)")
+    axes.set_yticks(range(len(rows)), [row["title"] for row in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_title(f"{100 * rows[0]['share']:g} % of the labels", loc="left", fontsize="medium", fontweight="bold")
+    axes.grid(axis="x", color="#e5ded6")
+    axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(left=False)
-    with whole_file(path) as temporary:
-        drawn.savefig(temporary, format="png", dpi=150)
-    plt.close(drawn)
 
 
 def write_table(results: Path, out: Path | None, also: Sequence[Path] = ()) -> dict[str, Any]:
