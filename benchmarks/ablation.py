@@ -191,7 +191,8 @@ def budget(recipe: Recipe) -> dict[str, Any]:
     sizes = {"teacher": recipe.teacher.size, "student": recipe.student.size}
     frozen = {"teacher": recipe.teacher_learning.frozen_stages, "student": recipe.student_learning.frozen_stages}
     names = {"teacher": recipe.teacher.backbone, "student": recipe.student.backbone}
-    return {**train_settings, "sizes": sizes, "frozen_stages": frozen, "backbones": names}
+    rates = {"teacher": recipe.teacher_learning.rate, "student": recipe.student_learning.rate}
+    return {**train_settings, "sizes": sizes, "frozen_stages": frozen, "backbones": names, "rates": rates}
 
 
 def judged(pair: Pair, photos: Photos, names: Sequence[str]) -> dict[str, Any]:
@@ -283,7 +284,9 @@ def table(results: Path) -> dict[str, Any]:
     shares = sorted({run["share"] for run in runs}, reverse=True)
     rows = [line for share in shares for line in _lines([run for run in runs if run["share"] == share])]
     head = {"format": 1, "command": runs[0]["command"], "made": f"foodkd {__version__}"}
-    head |= {"steps": min(run["steps"] for run in runs), "photos": runs[0]["photos"]}
+    fewest, rate = min(run["steps"] for run in runs), runs[0]["budget"]["rates"][STUDENT]
+    head |= {"steps": fewest, "photos": runs[0]["photos"]}
+    head["title"] = f"{fewest:,} steps at a learning rate of {rate:g}"
     return {**head, "setting": _setting(runs), "rows": rows}
 
 
@@ -310,9 +313,10 @@ def _setting(runs: Sequence[Mapping[str, Any]]) -> str:
     coarse = round(100 * b["coarse"])
     sizes = f"{b['sizes']['student']} px inputs" + (f" ({coarse} % of the steps on smaller ones)" if coarse else "")
     ahead = f" after {b['head_start']:,} steps of the teacher alone" if b["head_start"] else ""
+    rate = f", the student's learning rate {b['rates']['student']:g}"
     return (
-        f"{min(run['steps'] for run in runs):,} student steps of {b['batch_size']} photos{ahead}, {sizes}{still}; "
-        f"judged on {runs[0]['photos']:,} photos held out of the training split"
+        f"{min(run['steps'] for run in runs):,} student steps of {b['batch_size']} photos{ahead}, {sizes}{still}"
+        f"{rate}; judged on {runs[0]['photos']:,} photos held out of the training split"
     )
 
 

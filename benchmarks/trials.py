@@ -26,10 +26,10 @@ from foodkd.train.recipe import Recipe, load_recipe
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "trials"
 ROW, SEED, SHARE = "student-alone", 0, 1.0
 BASE = "as-it-is"
+RATES = ("1.25e-4", "2.5e-4", "1e-3", "2e-3")
 TRIALS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    BASE: ("the ablation's settings", ()),
-    "rate-half": ("learning rate 5e-4 for 1e-3", ("student_learning.rate=5e-4",)),
-    "rate-double": ("learning rate 2e-3 for 1e-3", ("student_learning.rate=2e-3",)),
+    BASE: ("the settings as they are", ()),
+    **{f"rate-{rate}": (f"learning rate {rate}", (f"student_learning.rate={rate}",)) for rate in RATES},
     "batch-16": ("16 photos a step", ("train.batch_size=16",)),
     "batch-64": ("64 photos a step", ("train.batch_size=64",)),
     "fine": ("all steps at full size", ("train.coarse=0",)),
@@ -46,7 +46,7 @@ TRIALS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "smoothing": ("label smoothing 0.1", ("distill.student_smoothing=0.1",)),
     "unfrozen": ("the first stage learns, too", ("student_learning.frozen_stages=0",)),
 }
-"""Name -> what is other than in the ablation, in words and as settings."""
+"""Name -> what is other than in `--set`, in words and as settings."""
 
 
 def options_of(options: argparse.Namespace, name: str) -> argparse.Namespace:
@@ -72,12 +72,12 @@ def read(results: Path) -> dict[str, dict[str, Any]]:
     """Every finished trial's result by its name, in the order of `TRIALS`.
 
     Raises:
-        FoodkdError: the ablation's own settings were not tried, or trials were judged on other photos.
+        FoodkdError: the settings as they are were not tried, or trials were judged on other photos.
     """
     files = {name: results / name / f"{SHARE:g}-{SEED}-{ROW}.json" for name in TRIALS}
     runs = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()}
     if BASE not in runs:
-        raise FoodkdError(f"{results} holds no trial of the ablation's own settings; run benchmarks/trials.py first.")
+        raise FoodkdError(f"{results} holds no trial of the settings as they are; run benchmarks/trials.py first.")
     if len({run["photos"] for run in runs.values()}) > 1:
         raise FoodkdError(f"{results} holds trials judged on different photos, which can't stand in one table.")
     return runs
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/trials"), help="where the runs live")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where one small file a trial is kept")
     parser.add_argument("--trials", nargs="+", choices=list(TRIALS), default=list(TRIALS))
-    parser.add_argument("--steps", type=int, default=400, help="of the ablation's own settings")
+    parser.add_argument("--steps", type=int, default=400, help="of the settings as they are")
     parser.add_argument("--holdout", type=float, default=0.04, help="share of the training photos that judges")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for every trial")
     parser.add_argument("--quiet", action="store_true")

@@ -185,7 +185,9 @@ def sections(root: Path = ROOT) -> dict[str, str]:
 
 KEPT = {
     "ablation": "ablation/table.md",
+    "tuned": "ablation-tuned/table.md",
     "few": "ablation-few/table.md",
+    "trials": "trials/table.md",
     "epochs": "attention/epochs.md",
     "photos": "attention/photos.md",
     "faithfulness": "attention/faithfulness-cells.md",

@@ -62,7 +62,7 @@ class Row(BaseModel):
 class Ablation(BaseModel):
     """The table: rows in the order to be shown, and tables of other budgets to be shown after it.
 
-    `steps` are the student's in every row but those that say otherwise.
+    `steps` are the student's in every row but those that say otherwise; `title` tells the table from the others.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,6 +70,7 @@ class Ablation(BaseModel):
     format: int
     command: str
     made: str = ""
+    title: str = ""
     setting: str
     rows: tuple[Row, ...]
     photos: int | None = None

@@ -45,7 +45,7 @@ def _ablation(board: Board) -> str:
 
 def _one_table(found: Ablation, ends: tuple[float, float], *, titled: bool) -> str:
     """All rows of one budget below what they have in common, parted by share of the labels."""
-    title = f"<h4>{found.steps:,} steps</h4>" if titled and found.steps else ""
+    title = f"<h4>{w.text(found.title)}</h4>" if titled and found.title else ""
     shares = sorted({row.share for row in found.rows}, reverse=True)
     parts = "".join(_part(share, shares, found, ends) for share in shares)
     low, high = ends

@@ -97,6 +97,7 @@ def test_a_finished_run_of_other_settings_is_not_taken_for_ours(
 
 def test_each_share_of_the_labels_is_compared_with_its_own_student_alone(ablation: ModuleType, tmp_path: Path) -> None:
     budget = {
+        "rates": {"student": 1e-3},
         "batch_size": 8,
         "coarse": 0.0,
         "head_start": 9,
@@ -118,6 +119,7 @@ def test_each_share_of_the_labels_is_compared_with_its_own_student_alone(ablatio
     assert on_one_way.pop((1.0, "joint-kd"))["mean"] == pytest.approx(0.5)
     assert set(on_one_way.values()) == {None}  # of a quarter of the labels there is no such run to compare with
     assert "after 9 steps of the teacher alone" in made["setting"]
+    assert made["title"] == "5 steps at a learning rate of 0.001"
     (tmp_path / "ablation.json").write_text(json.dumps(made))
     read = Ablation.load(tmp_path / "ablation.json")
     assert [row.share for row in read.rows] == [1, 1, 1, 0.25, 0.25]
@@ -128,6 +130,7 @@ def test_weights_tried_stand_in_the_table_and_not_in_the_app(ablation: ModuleTyp
     rights = {"student-alone": [0, 0], "joint-kd": [1, 0], "joint-kd-iam-0.3": [1, 1]}
     for row, right in rights.items():
         budget = {"batch_size": 8, "coarse": 0.0, "head_start": 0, "sizes": {"student": 64}, "frozen_stages": {"s": 0}}
+        budget["rates"] = {"student": 5e-4}
         run = _run(right) | {"row": row, "share": 1.0, "budget": budget, "steps": 5, "command": "python x"}
         for network in ("student", "teacher"):
             run[network] = {**run["student"], "top1": float(np.mean(right)), "top5": 1.0}

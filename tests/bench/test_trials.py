@@ -63,7 +63,7 @@ def test_trials_are_trained_once_and_tabled(
     assert (runs["as-it-is"]["steps"], runs["batch-16"]["steps"]) == (3, 2)
     assert runs["smoothing"]["training"]["ce_student"] > runs["as-it-is"]["training"]["ce_student"]
     table = (tmp_path / "results" / "table.md").read_text(encoding="utf-8")
-    assert "| 16 photos a step | 2 |" in table and "| the ablation's settings | 3 |" in table
+    assert "| 16 photos a step | 2 |" in table and "| the settings as they are | 3 |" in table
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").glob("*/*.json")}
     capsys.readouterr()
     _call(tmp_path, monkeypatch, "--table")
@@ -79,7 +79,7 @@ def test_a_table_needs_the_recipe_as_it_is_and_one_set_of_photos(tmp_path: Path)
         (tmp_path / name / "1-0-student-alone.json").write_text(json.dumps(run))
 
     keep("mixup", [1, 1, 1, 0])
-    with pytest.raises(FoodkdError, match="no trial of the ablation's own settings"):
+    with pytest.raises(FoodkdError, match="no trial of the settings as they are"):
         trials.read(tmp_path)
     keep("as-it-is", [0, 1, 1, 0])
     assert "| +25.0 (+0.0 to +75.0) |" in trials.markdown(trials.read(tmp_path)).splitlines()[-1]

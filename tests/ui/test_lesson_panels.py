@@ -277,11 +277,11 @@ def test_tables_of_other_budgets_stand_below_on_one_scale(beside: Board, view: V
     gain = {"to": "student-alone", "mean": 0.1, "low": 0.05, "high": 0.131}
     few = {
         "command": "python y",
-        "steps": 2000,
+        "title": "2,000 steps",
         "setting": "More.",
         "rows": [ROWS[1] | {"share": 0.1, "difference": gain}],
     }
-    all_labels = {"command": "python x", "steps": 400, "setting": "Fewer.", "rows": ROWS}
+    all_labels = {"command": "python x", "title": "400 steps", "setting": "Fewer.", "rows": ROWS}
     content = {"format": 1, **all_labels, "also": [{"format": 1, **few}]}
     (beside.desk.pair.path / "ablation.json").write_text(json.dumps(content))
     panel = lesson.lesson_panel(Board(beside.desk), at(view, step=5))
