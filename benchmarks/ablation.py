@@ -475,22 +475,27 @@ def _told(made: Mapping[str, Any]) -> dict[str, Any]:
     return {**made, "rows": [row for row in made["rows"] if not ROWS[row["row"]].tried]}
 
 
+def add_options(parser: argparse.ArgumentParser, *, out: Path, results: Path) -> None:
+    """The options of every benchmark that trains what is missing and tables what is there."""
+    parser.add_argument("--recipe", default="food101-64", help="the base recipe")
+    parser.add_argument("--data", type=Path, help="the dataset's root")
+    parser.add_argument("--out", type=Path, default=out, help="where the runs live")
+    parser.add_argument("--results", type=Path, default=results, help="where one small file a run is kept")
+    parser.add_argument("--steps", type=int, default=400, help="student steps")
+    parser.add_argument("--holdout", type=float, default=0.04, help="share of the training photos that judges")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for every run")
+    parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--table", action="store_true", help="only write the table")
+
+
 def main() -> None:
     """Run what is missing, or write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--recipe", default="food101-64", help="the base recipe")
-    parser.add_argument("--data", type=Path, help="the dataset's root")
-    parser.add_argument("--out", type=Path, default=Path("runs/ablation"), help="where the runs live")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where one small file a run is kept")
+    add_options(parser, out=Path("runs/ablation"), results=RESULTS)
     parser.add_argument("--rows", nargs="+", choices=[row for row in ROWS if row != HEAD], default=list(FIRST))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--shares", nargs="+", type=float, default=[1.0], help="of the training labels")
-    parser.add_argument("--steps", type=int, default=450, help="student steps of every row")
     parser.add_argument("--head-start", type=int, default=0, help="steps that the teacher learns alone before all rows")
-    parser.add_argument("--holdout", type=float, default=0.06, help="share of the training photos that judges")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for every row")
-    parser.add_argument("--quiet", action="store_true")
-    parser.add_argument("--table", action="store_true", help="only write the table")
     parser.add_argument("--checkpoint", type=Path, help="also put the table into this checkpoint folder")
     parser.add_argument("--also", type=Path, nargs="+", default=[], help="results of other budgets, to go with it")
     options = parser.parse_args()

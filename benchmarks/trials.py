@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -72,15 +74,21 @@ def read(results: Path) -> dict[str, dict[str, Any]]:
     """Every finished trial's result by its name, in the order of `TRIALS`.
 
     Raises:
-        FoodkdError: the settings as they are were not tried, or trials were judged on other photos.
+        FoodkdError: the settings as they are were not tried, or trials differ in more than what they try.
     """
     files = {name: results / name / f"{SHARE:g}-{SEED}-{ROW}.json" for name in TRIALS}
     runs = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()}
     if BASE not in runs:
         raise FoodkdError(f"{results} holds no trial of the settings as they are; run benchmarks/trials.py first.")
-    if len({run["photos"] for run in runs.values()}) > 1:
-        raise FoodkdError(f"{results} holds trials judged on different photos, which can't stand in one table.")
+    if len({(run["photos"], _given(name, run)) for name, run in runs.items()}) > 1:
+        raise FoodkdError(f"{results} holds trials of different settings or photos, which can't stand in one table.")
     return runs
+
+
+def _given(name: str, run: Mapping[str, Any]) -> str:
+    """The command that a trial shares with all others: without its own setting and number of steps."""
+    own = "".join(f" {shlex.join(['--set', setting])}" for setting in TRIALS[name][1])
+    return re.sub(r" --steps \d+", "", str(run["command"])).removesuffix(own)
 
 
 def markdown(runs: Mapping[str, Mapping[str, Any]]) -> str:
@@ -96,16 +104,8 @@ def markdown(runs: Mapping[str, Mapping[str, Any]]) -> str:
 def main() -> None:
     """Run what is missing, write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--recipe", default="food101-64", help="the base recipe")
-    parser.add_argument("--data", type=Path, help="the dataset's root")
-    parser.add_argument("--out", type=Path, default=Path("runs/trials"), help="where the runs live")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where one small file a trial is kept")
+    ablation.add_options(parser, out=Path("runs/trials"), results=RESULTS)
     parser.add_argument("--trials", nargs="+", choices=list(TRIALS), default=list(TRIALS))
-    parser.add_argument("--steps", type=int, default=400, help="of the settings as they are")
-    parser.add_argument("--holdout", type=float, default=0.04, help="share of the training photos that judges")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for every trial")
-    parser.add_argument("--quiet", action="store_true")
-    parser.add_argument("--table", action="store_true", help="only write the table")
     options = parser.parse_args()
     for name in [] if options.table else options.trials:
         print(f"{name}: {TRIALS[name][0]}", flush=True)

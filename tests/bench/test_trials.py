@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import trials
 from foodkd.errors import FoodkdError
-from foodkd.train.recipe import load_recipe
+from foodkd.train.recipe import Recipe, load_recipe
 
 SET = ["train.coarse=0.8", "student_learning.frozen_stages=1"]
 
@@ -33,8 +33,8 @@ def test_a_trial_changes_only_what_it_says_and_costs_the_same(name: str, tmp_pat
                for key in before[part] if before[part][key] != after[part][key]}  # fmt: skip
     assert changed == keys and (keys or name == trials.BASE)
 
-    def pixels(recipe: object, steps: int) -> float:
-        train = recipe.train  # type: ignore[attr-defined]
+    def pixels(recipe: Recipe, steps: int) -> float:
+        train = recipe.train
         return steps * train.batch_size * (train.coarse * train.coarse_scale**2 + 1 - train.coarse)
 
     assert pixels(tried, own.steps) == pytest.approx(pixels(base, options.steps), rel=0.003)
@@ -72,17 +72,22 @@ def test_trials_are_trained_once_and_tabled(
 
 
 def test_a_table_needs_the_recipe_as_it_is_and_one_set_of_photos(tmp_path: Path) -> None:
-    def keep(name: str, right: list[int]) -> None:
+    def keep(name: str, right: list[int], command: str = "python x --steps 5") -> None:
         bits = np.packbits(np.array(right, np.uint8)).tobytes().hex()
         run = {"seed": 0, "photos": len(right), "steps": 5, "student": {"right": bits, "top1": 0.5, "top5": 0.75}}
-        (tmp_path / name).mkdir()
+        run["command"] = command
+        (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "1-0-student-alone.json").write_text(json.dumps(run))
 
-    keep("mixup", [1, 1, 1, 0])
+    keep("mixup", [1, 1, 1, 0], "python x --steps 7 --set augment.mixup=0.2")
     with pytest.raises(FoodkdError, match="no trial of the settings as they are"):
         trials.read(tmp_path)
     keep("as-it-is", [0, 1, 1, 0])
     assert "| +25.0 (+0.0 to +75.0) |" in trials.markdown(trials.read(tmp_path)).splitlines()[-1]
-    keep("fine", [0, 1])
-    with pytest.raises(FoodkdError, match="different photos"):
-        trials.read(tmp_path)
+    fine = " --set train.coarse=0"
+    for right, command in (([0, 1], "python x" + fine), ([0, 1, 1, 1], "python x --set train.ema=0.9" + fine)):
+        keep("fine", right, command)
+        with pytest.raises(FoodkdError, match="different settings or photos"):
+            trials.read(tmp_path)
+    keep("fine", [0, 1, 1, 1], "python x --steps 3" + fine)
+    assert set(trials.read(tmp_path)) == {"as-it-is", "fine", "mixup"}
