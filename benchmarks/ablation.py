@@ -339,7 +339,12 @@ def _line(
     return line
 
 
-COMPARED = {"difference": "student-alone", "beyond_one_way": "one-way", "beyond_joint": "joint-kd"}
+COMPARED = {
+    "difference": "student-alone",
+    "beyond_compute": "student-alone-compute",
+    "beyond_one_way": "one-way",
+    "beyond_joint": "joint-kd",
+}
 """What a row's student is compared with, photo by photo: a key of the row -> a row before it."""
 _IAM = {"matched": "", "mismatched": "_mismatched"}
 
@@ -381,7 +386,7 @@ def was_right(run: Mapping[str, Any], network: str = STUDENT) -> np.ndarray:
 def markdown(made: Mapping[str, Any]) -> str:
     """The table for docs/results.md."""
     heads = ["what teaches the student", "seeds", "student top-1", "top-5", "gain on the student alone (95 %)"]
-    heads += ["on one-way", "on joint", "teacher top-1", "IAM cosine, same photo / other"]
+    heads += ["on it at equal compute", "on one-way", "on joint", "teacher top-1", "IAM cosine, same photo / other"]
     lines = [f"| {' | '.join(heads)} |", "|---" + "|--:" * (len(heads) - 1) + "|"]
     for row in made["rows"]:
         cells = [str(len(row["seeds"])), _mean(row["student"], "top1"), _mean(row["student"], "top5")]

@@ -44,7 +44,11 @@ class Difference(BaseModel):
 
 
 class Row(BaseModel):
-    """One way to train."""
+    """One way to train, and how far its student is ahead of others, each of the same share of the labels.
+
+    `difference` is to the student alone, `beyond_compute` to the student alone with as much compute, `beyond_one_way`
+    to the student of a frozen teacher; None where that was not trained.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -57,6 +61,8 @@ class Row(BaseModel):
     teacher: Rates | None = None
     agreement: MapCosines | None = None
     difference: Difference | None = None
+    beyond_compute: Difference | None = None
+    beyond_one_way: Difference | None = None
 
 
 class Ablation(BaseModel):

@@ -14,6 +14,7 @@ from foodkd.ui.session import View
 COMMAND = "python -m benchmarks.ablation --help"
 HEADS = ("Student right", "More than alone", "Teacher right", "Maps agree")
 NONE = "–"
+FULL = "full"  # the row of all terms
 CHIPS = {"ce": "labels", "kd": "answers (KD)", "mld": "stages (MLD)", "iam": "places (IAM)"}
 
 
@@ -56,14 +57,46 @@ def _one_table(found: Ablation, ends: tuple[float, float], *, titled: bool) -> s
     heads = zip(HEADS, ("", scale, "", "cosine"), strict=True)
     head = "<th>Trained with</th>" + "".join(f"<th>{name}<small>{more}</small></th>" for name, more in heads)
     table = f"<table><thead><tr>{head}</tr></thead>{parts}</table>"
-    setting = w.note(w.text(found.setting.rstrip(".")) + ".")
-    return f'{title}{setting}<div class="fk-ablation">{table}</div>'
+    setting = w.note(f'<span class="fk-limits">{w.text(found.setting.rstrip("."))}.</span>')
+    return f'{title}{_verdicts(found)}{setting}<div class="fk-ablation">{table}</div>'
+
+
+def _verdicts(found: Ablation) -> str:
+    """What the whole method bought, a sentence for each share of the labels that it was tried with."""
+    said = [_verdict(row) for row in found.rows if row.row == FULL and row.difference]
+    return "".join(f'<p class="fk-bought">{sentence}</p>' for sentence in said)
+
+
+def _verdict(row: Row) -> str:
+    """The student that learned with a teacher beside each other way to train it."""
+    against = {
+        "the same student alone": row.difference,
+        "the student alone with as much compute": row.beyond_compute,
+        "the student of a frozen teacher": row.beyond_one_way,
+    }
+    *most, last = [_how_often(d, other) for other, d in against.items() if d is not None]
+    clauses = f"{', '.join(most)} and {last}" if most else last
+    return f"With {_labels(row.share)}, a student that learned with a teacher is right {clauses}."
+
+
+def _how_often(d: Difference, other: str) -> str:
+    """A difference in words: more, less, or as often as far as the interval allows to tell."""
+    low, high = 100 * d.low, 100 * d.high
+    if low <= 0 <= high:
+        between = f"{w.signed(low, digits=1)} to {w.signed(high, digits=1)} points"
+        return f"<b>as often</b>, as far as can be told, as {other} ({between})"
+    least, most = sorted((abs(low), abs(high)))
+    words = "more often" if d.mean > 0 else "less often"
+    return f"<b>{abs(100 * d.mean):.1f} points {words}</b> than {other} ({least:.1f} to {most:.1f})"
+
+
+def _labels(share: float) -> str:
+    return "all labels" if share == 1 else f"{100 * share:.0f} % of the labels"
 
 
 def _part(share: float, shares: list[float], found: Ablation, ends: tuple[float, float]) -> str:
     """The rows of one share of the labels, under its name where there are several."""
-    of = "all labels" if share == 1 else f"{100 * share:.0f} % of the labels"
-    name = f'<th colspan="{1 + len(HEADS)}" scope="rowgroup">With {of}</th>' if shares != [1.0] else ""
+    name = f'<th colspan="{1 + len(HEADS)}" scope="rowgroup">With {_labels(share)}</th>' if shares != [1.0] else ""
     head = f'<tr class="fk-part">{name}</tr>' if name else ""
     return f"<tbody>{head}{''.join(_row(row, ends) for row in found.rows if row.share == share)}</tbody>"
 

@@ -104,17 +104,21 @@ def test_each_share_of_the_labels_is_compared_with_its_own_student_alone(ablatio
         "sizes": {"student": 64},
         "frozen_stages": {"student": 0},
     }
-    rights = {(1.0, "student-alone"): [1, 1, 0, 0], (1.0, "one-way"): [1, 0, 0, 0], (1.0, "joint-kd"): [1, 1, 1, 0]}
+    rights = {(1.0, "student-alone"): [1, 1, 0, 0], (1.0, "student-alone-compute"): [1, 1, 1, 1]}
+    rights |= {(1.0, "one-way"): [1, 0, 0, 0], (1.0, "joint-kd"): [1, 1, 1, 0]}
     rights |= {(0.25, "student-alone"): [0, 0, 0, 0], (0.25, "joint-kd"): [1, 1, 0, 0]}
     for (share, row), right in rights.items():
-        run = _run(right) | {"row": row, "share": share, "budget": budget, "steps": 5, "command": "python x"}
+        run = _run(right) | {"row": row, "share": share, "budget": budget, "command": "python x"}
+        run["steps"] = round(5 * ablation.ROWS[row].longer)
         for network in ("student", "teacher"):
             run[network] = {**run["student"], "top1": float(np.mean(right)), "top5": 1.0}
         (tmp_path / f"{share:g}-0-{row}.json").write_text(json.dumps(run))
     made = ablation.table(tmp_path)
     assert [(row["share"], row["row"]) for row in made["rows"]] == list(rights)
     gains = [row["difference"]["mean"] for row in made["rows"] if row["difference"]]
-    assert gains == pytest.approx([-0.25, 0.25, 0.5])
+    assert gains == pytest.approx([0.5, -0.25, 0.25, 0.5])
+    (at_equal_compute,) = [row["beyond_compute"] for row in made["rows"] if row["row"] == "joint-kd"][:1]
+    assert at_equal_compute["mean"] == pytest.approx(-0.25)
     on_one_way = {(row["share"], row["row"]): row["beyond_one_way"] for row in made["rows"]}
     assert on_one_way.pop((1.0, "joint-kd"))["mean"] == pytest.approx(0.5)
     assert set(on_one_way.values()) == {None}  # of a quarter of the labels there is no such run to compare with
@@ -122,7 +126,7 @@ def test_each_share_of_the_labels_is_compared_with_its_own_student_alone(ablatio
     assert made["title"] == "5 steps at a learning rate of 0.001"
     (tmp_path / "ablation.json").write_text(json.dumps(made))
     read = Ablation.load(tmp_path / "ablation.json")
-    assert [row.share for row in read.rows] == [1, 1, 1, 0.25, 0.25]
+    assert [row.share for row in read.rows] == [1, 1, 1, 1, 0.25, 0.25]
     assert "| Joint, 25 % of the labels | 1 | 50.0 |" in ablation.markdown(made)
 
 

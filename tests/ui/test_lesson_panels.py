@@ -292,6 +292,33 @@ def test_tables_of_other_budgets_stand_below_on_one_scale(beside: Board, view: V
     assert "python x" in second and "python y" in second
 
 
+def test_a_sentence_says_what_the_teacher_was_worth(beside: Board, view: View) -> None:
+    assert beside.desk.pair.path is not None
+    own = {"difference": _gap(0.026, 0.013, 0.04), "beyond_compute": _gap(-0.049, -0.064, -0.034)}
+    few = {"difference": _gap(0.01, -0.004, 0.024), "share": 0.1}
+    rows = [
+        ROWS[0],
+        ROWS[1] | own | {"share": 1.0, "beyond_one_way": _gap(0.004, -0.003, 0.012)},
+        ROWS[1] | few,
+    ]
+    content = {"format": 1, "command": "python x", "setting": "On few photos.", "rows": rows}
+    (beside.desk.pair.path / "ablation.json").write_text(json.dumps(content))
+    panel = lesson.lesson_panel(Board(beside.desk), at(view, step=5))
+    first, second = re.findall(r'<p class="fk-bought">(.*?)</p>', panel)
+    assert first == (
+        "With all labels, a student that learned with a teacher is right <b>2.6 points more often</b> than the same "
+        "student alone (1.3 to 4.0), <b>4.9 points less often</b> than the student alone with as much compute (3.4 to "
+        "6.4) and <b>as often</b>, as far as can be told, as the student of a frozen teacher "
+        "(\N{MINUS SIGN}0.3 to +1.2 points)."
+    )
+    assert second.startswith("With 10 % of the labels, ") and second.count("as far as can be told") == 1
+    assert "compute" not in second and "frozen" not in second  # what was not trained is not spoken of
+
+
+def _gap(mean: float, low: float, high: float) -> dict[str, Any]:
+    return {"to": "another", "mean": mean, "low": low, "high": high}
+
+
 def test_means_and_deviations_over_seeds() -> None:
     assert summary([]) is None
     assert summary([0.5]) == summary((0.5,)) and summary([0.5]).deviation is None  # type: ignore[union-attr]
