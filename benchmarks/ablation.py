@@ -284,9 +284,10 @@ def table(results: Path) -> dict[str, Any]:
     shares = sorted({run["share"] for run in runs}, reverse=True)
     rows = [line for share in shares for line in _lines([run for run in runs if run["share"] == share])]
     head = {"format": 1, "command": runs[0]["command"], "made": f"foodkd {__version__}"}
-    fewest, rate = min(run["steps"] for run in runs), runs[0]["budget"]["rates"][STUDENT]
-    head |= {"steps": fewest, "photos": runs[0]["photos"]}
-    head["title"] = f"{fewest:,} steps at a learning rate of {rate:g}"
+    head |= {"steps": min(run["steps"] for run in runs), "photos": runs[0]["photos"]}
+    head |= {"rate": runs[0]["budget"]["rates"][STUDENT]}
+    of = "all labels" if shares == [1] else f"{100 * shares[0]:g} % of the labels"
+    head["title"] = f"{head['steps']:,} steps" + (f" with {of}" if len(shares) == 1 else "")
     return {**head, "setting": _setting(runs), "rows": rows}
 
 
@@ -465,7 +466,8 @@ def write_table(results: Path, out: Path | None, also: Sequence[Path] = ()) -> d
     made = table(results)
     files = {results / "table.json": made}
     if out is not None:
-        files[out / "ablation.json"] = {**_told(made), "also": [_told(table(other)) for other in also]}
+        first, *others = _told([made, *map(table, also)])
+        files[out / "ablation.json"] = {**first, "also": others}
     for path, content in files.items():
         with whole_file(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -475,9 +477,12 @@ def write_table(results: Path, out: Path | None, also: Sequence[Path] = ()) -> d
     return made
 
 
-def _told(made: Mapping[str, Any]) -> dict[str, Any]:
-    """A table without the weights that were only tried."""
-    return {**made, "rows": [row for row in made["rows"] if not ROWS[row["row"]].tried]}
+def _told(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The tables without the weights that were only tried, their rates in the titles where these differ."""
+    differ = len({made["rate"] for made in tables}) > 1
+    titles = [made["title"] + (f", at a learning rate of {made['rate']:g}" if differ else "") for made in tables]
+    rows = [[row for row in made["rows"] if not ROWS[row["row"]].tried] for made in tables]
+    return [{**m, "title": title, "rows": kept} for m, title, kept in zip(tables, titles, rows, strict=True)]
 
 
 def add_options(parser: argparse.ArgumentParser, *, out: Path, results: Path) -> None:

@@ -40,7 +40,7 @@ def _ablation(board: Board) -> str:
     several = bool(found.also)
     tables = "".join(_one_table(one, ends, titled=several) for one in (found, *found.also))
     if several:
-        own = "Each table is a comparison of its own: what a row gains holds for its table's steps and learning rate."
+        own = "Each table is a comparison of its own: what a row gains holds for its table's steps, labels and rate."
         tables = w.note(own) + tables
     commands = "".join(f"<p><code>{w.text(one.command)}</code></p>" for one in (found, *found.also))
     name = "commands that make them" if several else "command that makes it"

@@ -123,7 +123,7 @@ def test_each_share_of_the_labels_is_compared_with_its_own_student_alone(ablatio
     assert on_one_way.pop((1.0, "joint-kd"))["mean"] == pytest.approx(0.5)
     assert set(on_one_way.values()) == {None}  # of a quarter of the labels there is no such run to compare with
     assert "after 9 steps of the teacher alone" in made["setting"]
-    assert made["title"] == "5 steps at a learning rate of 0.001"
+    assert (made["title"], made["rate"]) == ("5 steps", 1e-3)
     (tmp_path / "ablation.json").write_text(json.dumps(made))
     read = Ablation.load(tmp_path / "ablation.json")
     assert [row.share for row in read.rows] == [1, 1, 1, 1, 0.25, 0.25]
@@ -145,6 +145,13 @@ def test_weights_tried_stand_in_the_table_and_not_in_the_app(ablation: ModuleTyp
     ablation.write_table(tmp_path, tmp_path, [tmp_path])
     told = Ablation.load(tmp_path / "ablation.json")
     assert [row.row for one in (told, *told.also) for row in one.rows] == ["student-alone", "joint-kd"] * 2
+    assert [one.title for one in (told, *told.also)] == ["5 steps with all labels"] * 2
+
+
+def test_titles_tell_tables_of_other_rates_apart(ablation: ModuleType) -> None:
+    tables = [{"title": "5 steps", "rate": rate, "rows": []} for rate in (5e-4, 1e-3)]
+    told = [made["title"] for made in ablation._told(tables)]
+    assert told == ["5 steps, at a learning rate of 0.0005", "5 steps, at a learning rate of 0.001"]
 
 
 def test_a_head_start_is_trained_once_and_given_to_every_teacher(
