@@ -23,7 +23,8 @@ def panel(board: Board, view: View, choices: Choices) -> str:
     said = w.note(
         "Is it worth it? Train the same small network again and again, each time with one more thing to learn from, "
         "and count on photos that none of them has seen.",
-        limits="A difference whose interval reaches across zero may be luck.",
+        limits="Differences are taken photo by photo between trainings of the same seed; one whose interval reaches "
+        "across zero may be luck.",
     )
     return f"{said}{_ablation(board)}{_two_photos(board)}"
 
