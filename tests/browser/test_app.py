@@ -14,9 +14,10 @@ expect.set_options(timeout=PATIENCE)
 
 def tab(page: Page, name: str, shows: str) -> None:
     """Open a tab; on a phone it may hide behind the menu of further tabs."""
-    button = page.get_by_role("tab", name=name)
+    button, more = page.get_by_role("tab", name=name), page.get_by_label("More tabs")
+    expect(button.filter(visible=True).or_(more.filter(visible=True)).first).to_be_visible()
     if not button.is_visible():
-        page.get_by_label("More tabs").click()
+        more.click()
         button = page.locator(".overflow-dropdown button", has_text=name)
     button.click()
     expect(page.locator(shows).first).to_be_visible()
