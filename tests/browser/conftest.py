@@ -39,12 +39,13 @@ def _missing() -> None:
 def browser():
     chromium = next(filter(None, map(shutil.which, NAMES)), None)
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import expect, sync_playwright
     except ImportError:
         chromium = None
     if chromium is None:
         _missing()
     with sync_playwright() as playwright:
+        expect.set_options(timeout=PATIENCE)
         started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield started
         started.close()

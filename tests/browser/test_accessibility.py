@@ -6,6 +6,8 @@ pytest.importorskip("playwright", reason="Browser tests need playwright: pip ins
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
+from tests.browser.pages import open_tab
+
 TABS = {  # title -> what is there once the tab is drawn
     "Compare": ".fk-card",
     "Where they look": ".fk-wipe",
@@ -40,14 +42,9 @@ def in_both_themes(page: Page, where: str) -> dict[tuple[str, str], str]:
     return findings(page, where, "color-contrast") | light
 
 
-def open_tab(page: Page, title: str) -> None:
-    """Open a tab, through the menu of further tabs where it hides there, and wait until it is drawn."""
-    button = page.get_by_role("tab", name=title)
-    if not button.is_visible():
-        page.get_by_label("More tabs").click()
-        button = page.locator(".overflow-dropdown button", has_text=title)
-    button.click()
-    expect(page.locator(TABS[title]).filter(visible=True).first).to_be_visible()
+def open_drawn(page: Page, title: str) -> None:
+    """Open a tab and wait until it is drawn."""
+    open_tab(page, title, TABS[title])
     expect(page.locator("[data-ask]")).to_have_count(0)  # nothing is still on its way
 
 
@@ -57,7 +54,7 @@ def test_axe_finds_nothing_on_any_tab_in_light_or_dark(visit, width):
     page.evaluate(AXE_SCRIPT)
     found: dict[tuple[str, str], str] = {}
     for title in TABS:
-        open_tab(page, title)
+        open_drawn(page, title)
         where = "document" if title == "Compare" else "#fk-tabs"  # what stands above all tabs is looked at once
         found |= {key: f"{title}: {why}" for key, why in in_both_themes(page, where).items()}
         if title == "How distillation works" and width == 1280:

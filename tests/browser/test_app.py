@@ -8,27 +8,11 @@ import pytest
 pytest.importorskip("playwright", reason="Browser tests need playwright: pip install playwright")
 from playwright.sync_api import Page, expect
 
-PATIENCE = 60_000
-expect.set_options(timeout=PATIENCE)
-
-
-def tab(page: Page, name: str, shows: str) -> None:
-    """Open a tab; on a phone it may hide behind the menu of further tabs."""
-    button, more = page.get_by_role("tab", name=name), page.get_by_label("More tabs")
-    expect(button.filter(visible=True).or_(more.filter(visible=True)).first).to_be_visible()
-    if not button.is_visible():
-        more.click()
-        button = page.locator(".overflow-dropdown button", has_text=name)
-    button.click()
-    expect(page.locator(shows).first).to_be_visible()
+from tests.browser.pages import open_tab, pictures, wait_for_other_pictures
 
 
 def headline(page: Page) -> str:
     return page.locator(".fk-verdict h2").inner_text()
-
-
-def pictures(page: Page, where: str) -> list[str]:
-    return [image.get_attribute("src") or "" for image in page.locator(f"{where} img").all()]
 
 
 def choose_class(page: Page, name: str) -> None:
@@ -56,7 +40,7 @@ def test_an_example_is_picked(visit):
     before = pictures(page, ".fk-original")
     page.locator(".fk-examples button").nth(1).click()
     expect(page.locator(".fk-examples button").nth(1)).to_have_attribute("aria-pressed", "true")
-    assert pictures(page, ".fk-original") != before
+    wait_for_other_pictures(page, ".fk-original", before)
 
 
 def test_a_second_pair_answers_beside_the_first_and_the_link_knows(visit, own_photo):
@@ -70,7 +54,7 @@ def test_a_second_pair_answers_beside_the_first_and_the_link_knows(visit, own_ph
     before = pictures(page, "#fk-beside-panel")
     page.set_input_files("#fk-upload input[type=file]", own_photo)
     expect(page.get_by_alt_text("The photo you chose").first).to_be_visible()
-    page.wait_for_function("alike => document.querySelector('#fk-beside-panel img').src !== alike", arg=before[0])
+    wait_for_other_pictures(page, "#fk-beside-panel", before)
     again = visit("?beside=yes")
     expect(again.locator("#fk-beside-panel .fk-card")).to_have_count(2)
     again.get_by_label("Add the second pair, my own pair").uncheck()
@@ -85,9 +69,9 @@ def test_a_photo_is_uploaded_and_drives_every_tab(visit, own_photo):
     crop = page.locator(".fk-crop").bounding_box()
     photo = page.locator(".fk-original img").bounding_box()
     assert crop["width"] == pytest.approx(photo["width"] * 2 / 3, abs=2)
-    tab(page, "Where they look", ".fk-places")
+    open_tab(page, "Where they look", ".fk-places")
     expect(page.locator(".fk-verdict img")).to_have_attribute("alt", "The photo you chose")
-    tab(page, "Layer by layer", ".fk-stage")
+    open_tab(page, "Layer by layer", ".fk-stage")
 
 
 def test_a_file_that_is_no_photo_gets_a_sentence_and_the_answer_stays(visit, tmp_path):
@@ -112,8 +96,8 @@ def test_another_class_changes_the_maps_on_every_tab(visit, tiny_pair):
     name = other.get_attribute("data-pick")
     other.click()
     expect(page.locator(f'.fk-card button.fk-chosen[data-pick="{name}"]').first).to_be_visible()
-    assert pictures(page, ".fk-card") != before
-    tab(page, "Where they look", ".fk-places")
+    wait_for_other_pictures(page, ".fk-card", before)
+    open_tab(page, "Where they look", ".fk-places")
     expect(page.locator("#fk-maps .fk-note")).to_contain_text(name.replace("_", " "))
     third = next(c for c in tiny_pair.classes if c != name).replace("_", " ")
     choose_class(page, third)
@@ -122,7 +106,7 @@ def test_another_class_changes_the_maps_on_every_tab(visit, tiny_pair):
 
 def test_the_scale_is_said_in_the_picture(visit):
     page = visit()
-    tab(page, "Where they look", ".fk-places")
+    open_tab(page, "Where they look", ".fk-places")
     expect(page.locator("#fk-maps .fk-scale small").first).to_contain_text("shared scale")
     page.get_by_label("own", exact=True).check()
     expect(page.locator("#fk-maps .fk-scale small").first).to_contain_text("own scale")
@@ -130,7 +114,7 @@ def test_the_scale_is_said_in_the_picture(visit):
 
 def test_a_place_is_taken_apart_by_click_and_by_arrow_keys(visit):
     page = visit()
-    tab(page, "Where they look", ".fk-place")
+    open_tab(page, "Where they look", ".fk-place")
     frame = page.locator(".fk-places").first
     box = frame.bounding_box()
     frame.click(position={"x": 6, "y": 6})
@@ -145,7 +129,7 @@ def test_a_place_is_taken_apart_by_click_and_by_arrow_keys(visit):
 
 def test_the_wipe_moves_with_the_keyboard(visit):
     page = visit()
-    tab(page, "Where they look", ".fk-wipe")
+    open_tab(page, "Where they look", ".fk-wipe")
     page.locator(".fk-wipe input").focus()
     page.keyboard.press("Home")
     assert page.locator(".fk-wipe").evaluate("frame => frame.style.getPropertyValue('--edge')") == "0%"
@@ -177,11 +161,11 @@ def test_a_finger_marks_a_place_and_moves_the_wipe(visit):
 
 def test_method_and_stage_change_and_the_link_knows(visit):
     page = visit()
-    tab(page, "Layer by layer", ".fk-stage")
+    open_tab(page, "Layer by layer", ".fk-stage")
     before = pictures(page, ".fk-stages")
     page.get_by_label("Mean activation").check()
     expect(page.locator("#fk-rows .fk-note")).to_contain_text("strongly active")
-    assert pictures(page, ".fk-stages") != before
+    wait_for_other_pictures(page, ".fk-stages", before)
     page.locator("#fk-stage input[type=range]").focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator(".fk-stage.fk-current")).to_have_attribute("data-index", "2")
@@ -198,8 +182,9 @@ def test_a_link_restores_the_view(visit, tiny_pair):
     page = visit(f"?example={example}&class={dish}&tab=layers&stage=2&method=layercam&scale=own&unit=logit&place=20+30")
     expect(page.locator(".fk-stage.fk-current")).to_have_attribute("data-index", "2")
     expect(page.locator("#fk-rows .fk-note")).to_contain_text(dish.replace("_", " "))
-    assert page.get_by_label("Layer-CAM").is_checked()
-    assert page.get_by_label("own", exact=True).is_checked()
+    expect(page.get_by_label("Layer-CAM")).to_be_checked()
+    expect(page.get_by_label("own", exact=True)).to_be_checked()
+    expect(page).to_have_url(re.compile("place=20.0"))
     asked = parse_qs(urlsplit(page.url).query)
     wanted = {"example": example, "class": dish, "tab": "layers", "stage": "2", "method": "layercam", "scale": "own"}
     wanted |= {"unit": "logit", "place": "20.0 30.0"}
@@ -212,7 +197,7 @@ def test_a_broken_link_says_what_it_named_and_still_opens(visit):
     page = visit("?example=gruel&scale=own")
     expect(page.get_by_role("alert")).to_contain_text("gruel")
     assert headline(page)
-    assert page.get_by_label("own", exact=True).is_checked()
+    expect(page.get_by_label("own", exact=True)).to_be_checked()
 
 
 def test_two_visitors_keep_their_own_photos(visit):
@@ -224,7 +209,7 @@ def test_two_visitors_keep_their_own_photos(visit):
     for page in (one, other):
         page.get_by_label("own", exact=True).check()
         expect(page.locator("#fk-answers .fk-note")).to_contain_text("own scale")
-    assert pictures(one, ".fk-verdict") != pictures(other, ".fk-verdict")
+    wait_for_other_pictures(one, ".fk-verdict", pictures(other, ".fk-verdict"))
 
 
 def test_a_phone_shows_every_tab_without_sideways_scrolling(visit):
@@ -233,7 +218,7 @@ def test_a_phone_shows_every_tab_without_sideways_scrolling(visit):
     expect(page.locator(".fk-card .fk-frame img")).to_have_count(2)
     tabs = {"Where they look": ".fk-wipe", "Layer by layer": ".fk-stage", "Is the map telling the truth?": "svg"}
     for name, shows in tabs.items():
-        tab(page, name, shows)
+        open_tab(page, name, shows)
         assert not scrolls_sideways(page), name
 
 
@@ -242,12 +227,12 @@ def test_light_and_dark_are_a_touch_apart(visit):
     paper = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(paper)
     page.get_by_label("Switch between light and dark").click()
-    assert page.evaluate(paper) != light
+    page.wait_for_function(f"light => {paper} !== light", arg=light)
 
 
 def test_a_map_is_put_to_the_test_and_the_baseline_changes_what_comes_out(visit):
     page = visit()
-    tab(page, "Is the map telling the truth?", ".fk-curves svg")
+    open_tab(page, "Is the map telling the truth?", ".fk-curves svg")
     expect(page.locator(".fk-curves figure")).to_have_count(2)
     expect(page.locator("[data-ask]")).to_have_count(0)
     before = page.locator(".fk-areas").first.inner_text()

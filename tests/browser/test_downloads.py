@@ -11,8 +11,7 @@ pytest.importorskip("playwright", reason="Browser tests need playwright: pip ins
 from PIL import Image
 from playwright.sync_api import Download, Page, expect
 
-PATIENCE = 60_000
-expect.set_options(timeout=PATIENCE)
+from tests.browser.conftest import PATIENCE
 
 
 def saved(page: Page, kind: str) -> tuple[str, bytes]:

@@ -17,9 +17,8 @@ from foodkd.explain.playback import Playback
 from foodkd.explain.soft_labels import entropy, soft_labels, softened_divergence
 from foodkd.nets import Pair
 from foodkd.ui.lesson_soft import shown_share
+from tests.browser.pages import pictures
 
-PATIENCE = 60_000
-expect.set_options(timeout=PATIENCE)
 BOTH = ("teacher", "student")
 
 
@@ -173,10 +172,10 @@ def test_the_training_plays_by_slider_key_and_button(visit):
     page.locator("#fk-play").click()
     expect(epoch).to_have_text("1.50")
     expect(page.locator("#fk-play")).to_contain_text("Play")
-    before = page.locator(".fk-point:visible img").first.get_attribute("src")
+    before = pictures(page, ".fk-point:visible")
     page.locator(".fk-played-picker button").last.click()
     expect(page.locator(".fk-played-picker button").last).to_have_attribute("aria-pressed", "true")
-    assert page.locator(".fk-point:visible img").first.get_attribute("src") != before
+    assert pictures(page, ".fk-point:visible") != before
 
 
 def test_every_step_fits_a_phone_and_large_type_stays(visit):

@@ -19,9 +19,7 @@ from foodkd.data import open_photos
 from foodkd.explain.answers import Answers
 from foodkd.nets import Pair
 from foodkd.train.metrics import labels_for, predict_pair
-
-PATIENCE = 60_000
-expect.set_options(timeout=PATIENCE)
+from tests.browser.conftest import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -112,5 +110,5 @@ def test_own_photos_are_answered_on_a_phone_and_a_broken_one_is_named(visit, tmp
     page.locator("button.fk-photo-row").first.click()
     expect(page.locator("#fk-tabs [role=tab][aria-selected=true]")).to_have_text("Compare")
     expect(page.get_by_alt_text("The photo you chose").first).to_be_visible()
-    answer = page.locator("#fk-answers .fk-card.fk-teacher .fk-first .fk-bar-name").inner_text()
-    assert answer in said
+    answer = "#fk-answers .fk-card.fk-teacher .fk-first .fk-bar-name"
+    page.wait_for_function(f"said => said.includes(document.querySelector('{answer}').innerText)", arg=said)
