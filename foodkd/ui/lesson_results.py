@@ -52,7 +52,8 @@ def _one_table(found: Ablation, ends: tuple[float, float], *, titled: bool) -> s
     """All rows of one budget below what they have in common, parted by share of the labels."""
     title = f"<h4>{w.text(found.title)}</h4>" if titled and found.title else ""
     shares = sorted({row.share for row in found.rows}, reverse=True)
-    parts = "".join(_part(share, shares, found, ends) for share in shares)
+    told = shares == [1.0] or (len(shares) == 1 and _labels(shares[0]) in title)
+    parts = "".join(_part(share, found, ends, named=not told) for share in shares)
     low, high = ends
     scale = f"95 % interval, {100 * low:.0f} to {100 * high:+.0f} points".replace("-", "\N{MINUS SIGN}")
     heads = zip(HEADS, ("", scale, "", "cosine"), strict=True)
@@ -95,10 +96,10 @@ def _labels(share: float) -> str:
     return "all labels" if share == 1 else f"{100 * share:.0f} % of the labels"
 
 
-def _part(share: float, shares: list[float], found: Ablation, ends: tuple[float, float]) -> str:
-    """The rows of one share of the labels, under its name where there are several."""
-    name = f'<th colspan="{1 + len(HEADS)}" scope="rowgroup">With {_labels(share)}</th>' if shares != [1.0] else ""
-    head = f'<tr class="fk-part">{name}</tr>' if name else ""
+def _part(share: float, found: Ablation, ends: tuple[float, float], *, named: bool) -> str:
+    """The rows of one share of the labels, under its name where that was not said before."""
+    name = f'<th colspan="{1 + len(HEADS)}" scope="rowgroup">With {_labels(share)}</th>'
+    head = f'<tr class="fk-part">{name}</tr>' if named else ""
     return f"<tbody>{head}{''.join(_row(row, ends) for row in found.rows if row.share == share)}</tbody>"
 
 

@@ -290,6 +290,10 @@ def test_tables_of_other_budgets_stand_below_on_one_scale(beside: Board, view: V
     assert re.findall(r'scope="rowgroup">(.*?)</th>', second) == ["With 10 % of the labels"]
     assert all("\N{MINUS SIGN}2 to +14 points" in part for part in (first, second))
     assert "python x" in second and "python y" in second
+    few["title"] = "2,000 steps with 10 % of the labels"
+    (beside.desk.pair.path / "ablation.json").write_text(json.dumps(content | {"also": [{"format": 1, **few}]}))
+    panel = lesson.lesson_panel(Board(beside.desk), at(view, step=5))
+    assert "rowgroup" not in panel.split(f"<h4>{few['title']}</h4>")[1]
 
 
 def test_a_sentence_says_what_the_teacher_was_worth(beside: Board, view: View) -> None:
