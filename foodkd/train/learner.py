@@ -77,11 +77,14 @@ def _belonging(name: str, distiller: JointDistiller) -> Iterator[nn.Parameter]:
 def rate_factor(settings: TrainSettings, progress: float) -> float:
     """The learning rate as a share of its peak, at a progress in [0, 1].
 
-    "one-cycle" (Smith, 2018) rises from 1/25 over `warmup` on a half cosine and falls on another; "cosine" only falls.
+    "one-cycle" (Smith, 2018) rises from 1/25 over `warmup` on a half cosine and falls on another; "cosine" only falls,
+    "constant" only rises.
     """
-    warm = settings.warmup if settings.schedule == "one-cycle" else 0.0
+    warm = 0.0 if settings.schedule == "cosine" else settings.warmup
     if progress < warm:
         return 1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * progress / warm)) / 2
+    if settings.schedule == "constant":
+        return 1.0
     left = (progress - warm) / (1 - warm)
     return LAST + (1 - LAST) * (1 + math.cos(math.pi * min(left, 1.0))) / 2
 

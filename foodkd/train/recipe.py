@@ -84,8 +84,9 @@ class TrainSettings(_Settings):
     Attributes:
         epochs: passes over the training photos; fractions allowed.
         batch_size: photos per step and process.
-        schedule: "one-cycle" warms up and anneals; "cosine" only anneals. Both end at a thousandth of the peak.
-        warmup: share of the steps spent warming up (one-cycle).
+        schedule: "one-cycle" warms up and anneals; "cosine" only anneals; "constant" warms up and stays, for a trunk
+            that other runs go on from and anneal. The first two end at a thousandth of the peak.
+        warmup: share of the steps spent warming up (one-cycle and constant).
         ema: decay of the averaged weights that are evaluated and saved; 0 for none.
         evaluate_every: epochs between evaluations on the validation photos; each is a line of the history.
         save_every: minutes between saves of the resume state.
@@ -101,7 +102,7 @@ class TrainSettings(_Settings):
 
     epochs: float = Field(default=30.0, gt=0)
     batch_size: int = Field(default=64, ge=2)
-    schedule: Literal["one-cycle", "cosine"] = "one-cycle"
+    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
     warmup: float = Field(default=0.1, ge=0, lt=1)
     ema: float = Field(default=0.998, ge=0, lt=1)
     evaluate_every: float = Field(default=1.0, gt=0)

@@ -19,19 +19,19 @@ from foodkd.train.learner import LAST, Learner, averaged, rate_factor
 from foodkd.train.recipe import LearningSettings, TrainSettings
 
 
-@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine", "constant"])
 def test_schedules_begin_peak_and_end_where_they_say(schedule: str) -> None:
     settings = TrainSettings(schedule=schedule, warmup=0.2)  # type: ignore[arg-type]
-    assert rate_factor(settings, 0.0) == pytest.approx(1 / 25 if schedule == "one-cycle" else 1.0)
-    assert rate_factor(settings, 0.2 if schedule == "one-cycle" else 0.0) == pytest.approx(1.0)
-    assert rate_factor(settings, 1.0) == pytest.approx(LAST)
+    assert rate_factor(settings, 0.0) == pytest.approx(1.0 if schedule == "cosine" else 1 / 25)
+    assert rate_factor(settings, 0.0 if schedule == "cosine" else 0.2) == pytest.approx(1.0)
+    assert rate_factor(settings, 1.0) == pytest.approx(1.0 if schedule == "constant" else LAST)
 
 
 @trying(deadline=None, max_examples=40)
-@given(warmup=st.floats(0, 0.99), schedule=st.sampled_from(["one-cycle", "cosine"]))
+@given(warmup=st.floats(0, 0.99), schedule=st.sampled_from(["one-cycle", "cosine", "constant"]))
 def test_schedules_are_continuous_and_rise_then_fall(warmup: float, schedule: str) -> None:
     settings = TrainSettings(schedule=schedule, warmup=warmup)  # type: ignore[arg-type]
-    warm = warmup if schedule == "one-cycle" else 0.0
+    warm = 0.0 if schedule == "cosine" else warmup
     for progress in np.linspace(0, 1, 41):
         value = rate_factor(settings, progress)
         assert LAST * 0.999 <= value <= 1 + 1e-9
