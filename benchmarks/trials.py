@@ -1,12 +1,14 @@
 """How the student learns best from the photos alone: settings against each other, at equal compute.
 
     python -m benchmarks.trials --data DATA --set student.weights=FILE
+    python -m benchmarks.trials --data DATA --set student.weights=FILE --share 0.1 --results docs/trials-few
     python -m benchmarks.trials --table
 
 Each trial changes one thing in what `--set` gives and trains the student alone, from the same starting weights and with
 the photos in the same order. It has as many steps as cost what the first trial's cost, counted in pixels: smaller
 inputs or batches get more. The runs are the ablation's (`benchmarks/ablation.py`), judged as there on photos held out
-of the training split. A finished trial leaves one small file in `docs/trials/` and is not repeated.
+of the training split. A finished trial leaves one small file in `docs/trials/` and is not repeated; the ablation's own
+run of the student alone, copied into `as-it-is/`, is the settings as they are where its settings are the same.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from foodkd.files import whole_file
 from foodkd.train.recipe import Recipe, load_recipe
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "trials"
-ROW, SEED, SHARE = "student-alone", 0, 1.0
+ROW, SEED = "student-alone", 0
 BASE = "as-it-is"
 RATES = ("1.25e-4", "2.5e-4", "1e-3", "2e-3")
 TRIALS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -76,19 +78,19 @@ def read(results: Path) -> dict[str, dict[str, Any]]:
     Raises:
         FoodkdError: the settings as they are were not tried, or trials differ in more than what they try.
     """
-    files = {name: results / name / f"{SHARE:g}-{SEED}-{ROW}.json" for name in TRIALS}
-    runs = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()}
-    if BASE not in runs:
+    files = [(name, file) for name in TRIALS for file in (results / name).glob(f"*-{SEED}-{ROW}.json")]
+    runs = [(name, json.loads(file.read_text(encoding="utf-8"))) for name, file in files]
+    if BASE not in dict(runs):
         raise FoodkdError(f"{results} holds no trial of the settings as they are; run benchmarks/trials.py first.")
-    if len({(run["photos"], _given(name, run)) for name, run in runs.items()}) > 1:
+    if len({(run["share"], run["photos"], _given(name, run)) for name, run in runs}) > 1:
         raise FoodkdError(f"{results} holds trials of different settings or photos, which can't stand in one table.")
-    return runs
+    return dict(runs)
 
 
 def _given(name: str, run: Mapping[str, Any]) -> str:
-    """The command that a trial shares with all others: without its own setting and number of steps."""
+    """The command that a trial shares with all others: without its own setting, its steps, and others' head start."""
     own = "".join(f" {shlex.join(['--set', setting])}" for setting in TRIALS[name][1])
-    return re.sub(r" --steps \d+", "", str(run["command"])).removesuffix(own)
+    return re.sub(r" --(steps|head-start) \d+", "", str(run["command"])).removesuffix(own)
 
 
 def markdown(runs: Mapping[str, Mapping[str, Any]]) -> str:
@@ -106,10 +108,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     ablation.add_options(parser, out=Path("runs/trials"), results=RESULTS)
     parser.add_argument("--trials", nargs="+", choices=list(TRIALS), default=list(TRIALS))
+    parser.add_argument("--share", type=float, default=1.0, help="of the training labels")
     options = parser.parse_args()
     for name in [] if options.table else options.trials:
         print(f"{name}: {TRIALS[name][0]}", flush=True)
-        ablation.run_one(options_of(options, name), ROW, SEED, SHARE)
+        ablation.run_one(options_of(options, name), ROW, SEED, options.share)
     made = markdown(read(options.results))
     with whole_file(options.results / "table.md") as temporary:
         temporary.write_text(made, encoding="utf-8")

@@ -74,15 +74,15 @@ def test_trials_are_trained_once_and_tabled(
 def test_a_table_needs_the_recipe_as_it_is_and_one_set_of_photos(tmp_path: Path) -> None:
     def keep(name: str, right: list[int], command: str = "python x --steps 5") -> None:
         bits = np.packbits(np.array(right, np.uint8)).tobytes().hex()
-        run = {"seed": 0, "photos": len(right), "steps": 5, "student": {"right": bits, "top1": 0.5, "top5": 0.75}}
-        run["command"] = command
+        run = {"seed": 0, "share": 1.0, "photos": len(right), "steps": 5, "command": command}
+        run["student"] = {"right": bits, "top1": 0.5, "top5": 0.75}
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "1-0-student-alone.json").write_text(json.dumps(run))
 
     keep("mixup", [1, 1, 1, 0], "python x --steps 7 --set augment.mixup=0.2")
     with pytest.raises(FoodkdError, match="no trial of the settings as they are"):
         trials.read(tmp_path)
-    keep("as-it-is", [0, 1, 1, 0])
+    keep("as-it-is", [0, 1, 1, 0], "python x --head-start 9 --steps 5")
     assert "| +25.0 (+0.0 to +75.0) |" in trials.markdown(trials.read(tmp_path)).splitlines()[-1]
     fine = " --set train.coarse=0"
     for right, command in (([0, 1], "python x" + fine), ([0, 1, 1, 1], "python x --set train.ema=0.9" + fine)):
