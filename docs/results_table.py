@@ -188,6 +188,7 @@ KEPT = {
     "tuned": "ablation-tuned/table.md",
     "few": "ablation-few/table.md",
     "trials": "trials/table.md",
+    "fewtrials": "trials-few/table.md",
     "epochs": "attention/epochs.md",
     "photos": "attention/photos.md",
     "faithfulness": "attention/faithfulness-cells.md",
