@@ -221,7 +221,7 @@ class Trainer:
 
     def _update_average(self) -> None:
         if self.average is not None:
-            # A network that does not learn is its own average; reading it took 4 % of a lone student's step (22 M weights).
+            # A network that does not learn is its own average; reading it took 4 % of a lone student's step.
             still = tuple(f"networks.{name}." for name in self.distiller.networks if name not in self.trained)
             current, averages = self.distiller.state_dict(), self.average.state_dict()
             moving = [key for key in current if not key.startswith(still)]
