@@ -7,7 +7,7 @@ Every run is one row (which terms teach the student), one seed and one share of 
 rows have the same photos in the same order with the same crops, the same starting weights and the same number of
 student steps. With `--head-start` every teacher has first learned alone for that many steps, on the same share of the
 labels: a teacher that knows no more than the student has nothing to hand down. Nothing here sees a test photo: rows
-are judged on photos held out of the training split.
+are judged on photos held out of the training split, and with `--unused` on those that a share of the labels leaves.
 
 A finished run leaves one small file in `docs/ablation/`, which is committed; runs that have one are not repeated. So
 rows, seeds and shares can be added later and on other machines: the table is made of what is there.
@@ -125,6 +125,17 @@ def _per_class(recipe: Recipe, data: Path | None, share: float) -> int | None:
     return max(2, round(share * len(photos) / len(photos.classes)))
 
 
+def _judges(options: argparse.Namespace, recipe: Recipe) -> list[Photos]:
+    """The photos that judge: those held out, then `--unused` of each class that the share of the labels leaves."""
+    held = _photos(recipe, options.data, "validation")
+    if not options.unused:
+        return [held]
+    limit = cast(int, recipe.data.limit)
+    used = set(_photos(recipe, options.data, "train", limit).ids)
+    more = _photos(recipe, options.data, "train", limit + options.unused)  # a larger limit holds all of a smaller one's
+    return [held, more.subset([i for i, name in enumerate(more.ids) if name not in used])]
+
+
 def _photos(recipe: Recipe, data: Path | None, split: str, limit: int | None = None) -> Photos:
     s = recipe.data
     common: dict[str, Any] = {"resolution": s.resolution, "holdout": s.holdout, "seed": 0, "limit": limit}
@@ -140,13 +151,15 @@ def run_one(options: argparse.Namespace, row: str, seed: int, share: float) -> P
     kept = options.results / f"{share:g}-{seed}-{row}.json"
     if kept.exists():
         return kept
+    if options.unused and share == 1:  # said before hours of training
+        raise FoodkdError("With all labels in use no photos are left for --unused; leave it out, or --shares below 1.")
     if row == "one-way":  # its teacher is that seed's own
         run_one(options, "teacher-alone", seed, share)
     elif options.head_start and TEACHER in ROWS[row].judged:
         _train(options, HEAD, HEAD_SEED, share)
     recipe, folder = _train(options, row, seed, share)
     pair = Pair.load(folder / "last")  # not "best": choosing by the photos that judge would flatter
-    result = judged(pair, _photos(recipe, options.data, "validation"), ROWS[row].judged)
+    result = judged(pair, _judges(options, recipe), ROWS[row].judged)
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     result |= {"row": row, "seed": seed, "share": share, "steps": history[-1]["step"]}
     result["budget"] = {**budget(recipe), "head_start": options.head_start}
@@ -178,8 +191,9 @@ def command(options: argparse.Namespace) -> str:
     pairs = [one.partition("=") for one in options.set if not one.partition("=")[0].endswith(".precision")]
     given = [f"{key}={Path(value).name if key.endswith('.weights') else value}" for key, _, value in pairs]
     own = {"recipe": Path(options.recipe).name, "head-start": options.head_start, "steps": options.steps}
+    own |= {"holdout": options.holdout, **({"unused": options.unused} if options.unused else {})}
     words = ["python", "-m", "benchmarks.ablation", "--data", "DATA"]
-    words += [str(word) for key, value in (own | {"holdout": options.holdout}).items() for word in (f"--{key}", value)]
+    words += [str(word) for key, value in own.items() for word in (f"--{key}", value)]
     return shlex.join([*words, *(word for one in given for word in ("--set", one))])
 
 
@@ -195,20 +209,27 @@ def budget(recipe: Recipe) -> dict[str, Any]:
     return {**train_settings, "sizes": sizes, "frozen_stages": frozen, "backbones": names, "rates": rates}
 
 
-def judged(pair: Pair, photos: Photos, names: Sequence[str]) -> dict[str, Any]:
+def judged(pair: Pair, photos: Sequence[Photos], names: Sequence[str]) -> dict[str, Any]:
     """Right or wrong per photo for each network, and, where both learned, how alike their maps of the label are.
+
+    Args:
+        pair: the networks.
+        photos: one or more sets; all of them judge the answers, the first the maps.
+        names: the networks to be judged.
 
     Returns:
         {"photos": N, "teacher"/"student": {"top1", "top5", "right": hex bits of N photos}, "iam": {"matched": mean,
         "mismatched": mean, "per_photo": hundredths as integers}, "stages": Grad-CAM agreement by stage on 303 photos}.
     """
-    logits, maps, labels = looked(pair, photos, names)
-    result: dict[str, Any] = {"photos": len(photos)}
-    result |= {name: _rates(logits[name], labels) for name in names}
+    looks = [looked(pair, one, names) for one in photos]
+    result: dict[str, Any] = {"photos": sum(map(len, photos))}
+    right = torch.cat([labels for _, _, labels in looks])
+    result |= {name: _rates(torch.cat([logits[name] for logits, _, _ in looks]), right) for name in names}
     if len(names) == 2:
+        first, (_, maps, labels) = photos[0], looks[0]
         result["iam"] = _agreement(maps[TEACHER], maps[STUDENT])
-        some = np.linspace(0, len(photos) - 1, min(303, len(photos))).astype(int)
-        stages = measure_agreement(pair, list(photos.read(some)), labels[some].tolist(), methods=("gradcam",))
+        some = np.linspace(0, len(first) - 1, min(303, len(first))).astype(int)
+        stages = measure_agreement(pair, list(first.read(some)), labels[some].tolist(), methods=("gradcam",))
         result["stages"] = {key: value.to_json() for key, value in stages.items()}
     return result
 
@@ -317,7 +338,7 @@ def _setting(runs: Sequence[Mapping[str, Any]]) -> str:
     rate = f", the student's learning rate {b['rates']['student']:g}"
     return (
         f"{min(run['steps'] for run in runs):,} student steps of {b['batch_size']} photos{ahead}, {sizes}{still}"
-        f"{rate}; judged on {runs[0]['photos']:,} photos held out of the training split"
+        f"{rate}; judged on {runs[0]['photos']:,} photos of the training split that no run learned from"
     )
 
 
@@ -493,6 +514,7 @@ def add_options(parser: argparse.ArgumentParser, *, out: Path, results: Path) ->
     parser.add_argument("--results", type=Path, default=results, help="where one small file a run is kept")
     parser.add_argument("--steps", type=int, default=400, help="student steps")
     parser.add_argument("--holdout", type=float, default=0.04, help="share of the training photos that judges")
+    parser.add_argument("--unused", type=int, default=0, help="photos of each class that a share leaves: judges, too")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for every run")
     parser.add_argument("--quiet", action="store_true")
     parser.add_argument("--table", action="store_true", help="only write the table")

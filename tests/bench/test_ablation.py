@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from foodkd.errors import FoodkdError
 from foodkd.explain.ablation import Ablation
+from foodkd.train.recipe import load_recipe
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "ablation.py"
 
@@ -68,6 +70,38 @@ def test_runs_are_made_once_and_tabled(
     _call(ablation, tmp_path, monkeypatch, *rows)
     assert {path: path.stat().st_mtime_ns for path in results.glob("1-*.json")} == written
     assert "Joint + MLD + IAM" in capsys.readouterr().out
+
+
+def test_photos_that_a_share_leaves_judge_a_finished_run_too(
+    ablation: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = ("--rows", "full", "--shares", "0.5")
+    _call(ablation, tmp_path, monkeypatch, *half)
+    capsys.readouterr()
+    _call(ablation, tmp_path, monkeypatch, *half, "--results", str(tmp_path / "more"), "--unused", "3")
+    assert "training" not in capsys.readouterr().out  # the finished run is only judged anew
+    held, more = (json.loads((tmp_path / name / "0.5-0-full.json").read_text()) for name in ("results", "more"))
+    assert (held["photos"], more["photos"]) == (6, 6 + 3 * 3)
+    assert list(ablation.was_right(more)[:6]) == list(ablation.was_right(held))
+    assert ablation.was_right(more).mean() == pytest.approx(more["student"]["top1"])
+    assert more["iam"] == held["iam"]  # the maps are those of the photos held out
+    assert "--unused 3" in more["command"] and "--unused" not in held["command"]
+
+
+def test_photos_left_over_are_none_that_were_learned_from(ablation: ModuleType) -> None:
+    recipe = load_recipe("smoke", ["data.options={classes=3, per_class=10}", "data.limit=4"])
+    held, left = ablation._judges(Namespace(unused=99, data=None), recipe)
+    learned = ablation._photos(recipe, None, "train", 4)
+    assert len(left) == 3 * (10 - 4)  # all there are
+    assert not {*held.ids, *learned.ids} & {*left.ids}
+
+
+def test_with_all_labels_in_use_none_are_left_to_judge(
+    ablation: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(FoodkdError, match="no photos are left for --unused"):
+        _call(ablation, tmp_path, monkeypatch, "--rows", "student-alone", "--unused", "3")
+    assert not (tmp_path / "runs").exists()  # said before anything is trained
 
 
 @pytest.mark.parametrize("other", [{"budget": {"batch_size": 32}}, {"command": "python y"}, {"steps": 6}])
