@@ -19,7 +19,7 @@ import argparse
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,6 +57,11 @@ class Row:
     longer: float = 1.0
     tried: bool = False
 
+    @property
+    def frozen(self) -> bool:
+        """Whether its teacher has learned before, alone, and learns no more."""
+        return "distill.mode=one-way" in self.settings
+
 
 def _weighed(term: str, weight: float) -> Row:
     """Joint training with one further term at another weight than the recipe's."""
@@ -65,21 +70,37 @@ def _weighed(term: str, weight: float) -> Row:
     return Row(f"Joint + {term.upper()} at weight {weight:g}", ("ce", "kd", term), settings, tried=True)
 
 
+def _softer(row: Row, kd: float, temperature: float = 2.0) -> Row:
+    """A row whose teacher's answers count for more, or are softer: only their ratio to the labels' weight matters."""
+    title = f"{row.title}, KD at weight {kd:g}" + (f", temperature {temperature:g}" if temperature != 2.0 else "")
+    settings = (*row.settings, f"distill.kd={kd:g}", f"distill.temperature={temperature:g}")
+    return replace(row, title=title, settings=settings, tried=True)
+
+
+_ONE_WAY = Row(
+    "One-way distillation", ("ce", "kd"), ("distill.mode=one-way", "distill.mld=0", "distill.iam=0"), (STUDENT,)
+)
+_FULL = Row("Joint + MLD + IAM", ("ce", "kd", "mld", "iam"), ())
+
 ROWS = {
     "student-alone": Row("Student alone", ("ce",), ("distill.mode=student-alone",), (STUDENT,)),
     "student-alone-compute": Row(
         "Student alone, equal compute (2.6 × the steps)", ("ce",), ("distill.mode=student-alone",), (STUDENT,), 2.6
     ),
-    "one-way": Row(
-        "One-way distillation", ("ce", "kd"), ("distill.mode=one-way", "distill.mld=0", "distill.iam=0"), (STUDENT,)
-    ),
+    "one-way": _ONE_WAY,
+    "one-way-kd-3": _softer(_ONE_WAY, 3),
+    "one-way-kd-10": _softer(_ONE_WAY, 10),
+    "one-way-kd-3-tau-4": _softer(_ONE_WAY, 3, 4),
     "joint-kd": Row("Joint", ("ce", "kd"), ("distill.mld=0", "distill.iam=0")),
     "joint-kd-mld": Row("Joint + MLD", ("ce", "kd", "mld"), ("distill.iam=0",)),
     "joint-kd-mld-1": _weighed("mld", 1.0),
     "joint-kd-iam": Row("Joint + IAM", ("ce", "kd", "iam"), ("distill.mld=0",)),
     "joint-kd-iam-0.3": _weighed("iam", 0.3),
     "joint-kd-iam-3": _weighed("iam", 3.0),
-    "full": Row("Joint + MLD + IAM", ("ce", "kd", "mld", "iam"), ()),
+    "full": _FULL,
+    "full-kd-3": _softer(_FULL, 3),
+    "full-kd-10": _softer(_FULL, 10),
+    "full-kd-3-tau-4": _softer(_FULL, 3, 4),
     "teacher-alone": Row("Teacher alone", ("ce",), ("distill.mode=teacher-alone",), (TEACHER,)),
 }
 # Not a line of the table: the teacher before it meets a student. One for all seeds, so that they can be averaged.
@@ -110,7 +131,7 @@ def recipe_of(options: argparse.Namespace, row: str, seed: int, share: float, ou
 
 def _teacher_of(options: argparse.Namespace, row: str, seed: int, share: float, out: Path) -> Path | None:
     """The run whose teacher a run begins with: its seed's own lone one where that stays frozen, else the head start."""
-    if row == "one-way":
+    if ROWS[row].frozen:
         return _run(out, "teacher-alone", seed, share)
     if row == HEAD or not options.head_start or TEACHER not in ROWS[row].judged:
         return None
@@ -153,7 +174,7 @@ def run_one(options: argparse.Namespace, row: str, seed: int, share: float) -> P
         return kept
     if options.unused and share == 1:  # said before hours of training
         raise FoodkdError("With all labels in use no photos are left for --unused; leave it out, or --shares below 1.")
-    if row == "one-way":  # its teacher is that seed's own
+    if ROWS[row].frozen:  # its teacher is that seed's own
         run_one(options, "teacher-alone", seed, share)
     elif options.head_start and TEACHER in ROWS[row].judged:
         _train(options, HEAD, HEAD_SEED, share)
