@@ -182,6 +182,20 @@ def test_weights_tried_stand_in_the_table_and_not_in_the_app(ablation: ModuleTyp
     assert [one.title for one in (told, *told.also)] == ["5 steps with all labels"] * 2
 
 
+@pytest.mark.parametrize("row", ["one-way", "full"])
+def test_a_row_with_other_weights_of_the_answers_differs_in_nothing_else(ablation: ModuleType, row: str) -> None:
+    common = {"recipe": "smoke", "data": None, "set": [], "steps": 3, "head_start": 2, "holdout": 0.3}
+    made = [
+        ablation.recipe_of(Namespace(**common), name, 1, 1.0, Path("runs")).model_dump()
+        for name in (row, f"{row}-kd-3-tau-4")
+    ]
+    assert (made[1]["distill"].pop("kd"), made[1]["distill"].pop("temperature")) == (3.0, 4.0)
+    assert made[0]["distill"].pop("kd") == 1.0 and made[0]["distill"].pop("temperature") != 4.0
+    assert made[0] == made[1]  # the frozen teacher, too, is that seed's own
+    expected = {"one-way": "1-1-teacher-alone", "full": "1-0-head-start"}[row]
+    assert made[0]["teacher_checkpoint"] == Path("runs") / expected / "last"
+
+
 def test_titles_tell_tables_of_other_rates_apart(ablation: ModuleType) -> None:
     tables = [{"title": "5 steps", "rate": rate, "rows": []} for rate in (5e-4, 1e-3)]
     told = [made["title"] for made in ablation._told(tables)]
