@@ -24,7 +24,7 @@ def panel(board: Board, view: View, choices: Choices) -> str:
         "Is it worth it? Train the same small network again and again, each time with one more thing to learn from, "
         "and count on photos that none of them has seen.",
         limits="Differences are taken photo by photo between trainings of the same seed; one whose interval reaches "
-        "across zero may be luck. Intervals are over photos; another seed can move a difference further.",
+        "across zero may be luck. Intervals are over photos, and over seeds where a row has several.",
     )
     return f"{said}{_ablation(board)}{_two_photos(board)}"
 

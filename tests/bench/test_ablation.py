@@ -224,14 +224,28 @@ def test_the_difference_is_the_gain_of_paired_photos(ablation: ModuleType, pairs
         assert found["low"] == found["mean"] == found["high"] == 0
 
 
-def test_the_interval_holds_what_it_should(ablation: ModuleType) -> None:
-    random = np.random.default_rng(1)
-    inside = 0
+@pytest.mark.parametrize(("seeds", "spread"), [(1, 0.0), (2, 0.0), (2, 0.02), (3, 0.02), (5, 0.02)])
+def test_the_interval_holds_what_it_should(ablation: ModuleType, seeds: int, spread: float) -> None:
+    random, inside, photos = np.random.default_rng(1), 0, 400
     for _ in range(100):
-        own, other = (random.random(400) < 0.55).astype(int), (random.random(400) < 0.5).astype(int)
-        found = ablation.difference([_run(own.tolist())], [_run(other.tolist())], samples=400)
+        easy = random.random(photos) / 2 + 0.2  # a photo is as easy for all seeds
+        gained = 0.05 + random.normal(0, spread, (seeds, 1))
+        own, other = (random.random((seeds, photos)) < rate for rate in (easy + gained, easy))
+        runs, others = ([_run(list(right), seed) for seed, right in enumerate(rights)] for rights in (own, other))
+        found = ablation.difference(runs, others, samples=400)
         inside += found["low"] <= 0.05 <= found["high"]
-    assert 85 <= inside <= 100
+    assert 88 <= inside <= 100
+
+
+def test_seeds_that_disagree_widen_the_interval(ablation: ModuleType) -> None:
+    right, wrong = [[1] * 300 + [0] * 700, [1] * 400 + [0] * 600], [0] * 1000
+    others = [_run(wrong, seed) for seed in (0, 1)]
+    alike = ablation.difference([_run(right[0], 0), _run(right[0], 1)], others)
+    apart = ablation.difference([_run(right[0], 0), _run(right[1], 1)], others)
+    alone = ablation.difference([_run(right[0], 0)], others)
+    assert (alike["mean"], alike["low"], alike["high"]) == (alone["mean"], alone["low"], alone["high"])
+    assert apart["by_seed"] == pytest.approx([0.3, 0.4]) and apart["mean"] == pytest.approx(0.35)
+    assert apart["low"] < 0.3 < alike["high"] < 0.4 < apart["high"]
 
 
 def test_without_a_common_seed_there_is_no_difference(ablation: ModuleType) -> None:
