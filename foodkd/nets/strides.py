@@ -67,11 +67,35 @@ def _dilate(convolution: nn.Conv2d, dilation: int) -> None:
     if all(side % 2 for side in convolution.kernel_size):
         convolution.dilation = (dilation, dilation)
         convolution.padding = tuple(int(side) * dilation for side in convolution.padding)
+        if dilation > 1 and convolution.groups == convolution.in_channels and type(convolution) is nn.Conv2d:
+            convolution.__class__ = _DilatedDepthwise
     else:
         raise FoodkdError(
             "output_stride is not available for networks whose stages begin with even kernels (ConvNeXt); leave it "
             "out, or give the network a larger input size."
         )
+
+
+class _DilatedDepthwise(nn.Conv2d):
+    """The same depthwise convolution with a faster backward pass on a processor, where dilation makes it slow.
+
+    Cells a dilation apart never meet their neighbours: each such sub-grid is convolved undilated, as a photo of its own
+    (the "a trous" rule read backwards). Outputs are the same, bit for bit or nearly.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        laid_out = input.device.type == "cpu" and input.is_contiguous(memory_format=torch.channels_last)
+        if not (torch.is_grad_enabled() and laid_out):
+            return super().forward(input)
+        step, (height, width) = self.dilation[0], input.shape[-2:]
+        beyond = (0, -width % step, 0, -height % step)
+        cells = F.pad(input, beyond) if any(beyond) else input  # zeros, as beyond the edge
+        rows = cells.permute(0, 2, 3, 1).unflatten(2, (-1, step)).unflatten(1, (-1, step))  # (B, h, s, w, s, C)
+        grids = rows.permute(2, 4, 0, 1, 3, 5).flatten(0, 2).permute(0, 3, 1, 2)  # (s s B, C, h, w)
+        padding = tuple(int(side) // step for side in self.padding)
+        done = F.conv2d(grids, self.weight, self.bias, padding=padding, groups=self.groups)
+        joined = done.permute(0, 2, 3, 1).unflatten(0, (step, step, -1)).permute(2, 3, 0, 4, 1, 5)
+        return joined.flatten(3, 4).flatten(1, 2)[:, :height, :width].permute(0, 3, 1, 2)
 
 
 class _FineInceptionD(InceptionD):

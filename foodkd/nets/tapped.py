@@ -122,6 +122,9 @@ class TappedClassifier(nn.Module):
     def forward(self, images: Tensor) -> Tapped:
         """(B, 3, S, S) -> logits, stages and clean logits."""
         stages = tuple(self.family.stages(self.network, images, self.taps))
+        if stages[-1].requires_grad and stages[-1].is_contiguous(memory_format=torch.channels_last):
+            # Of a mean and of maps the gradient comes in another layout, which the norms before it are slow with.
+            stages[-1].register_hook(_channels_last)
         pooled = self.family.pool(self.network, stages[-1])  # (B, C)
         clean = self.last(pooled)
         logits = self.last(self.dropout(pooled)) if self.training and self.dropout.p > 0 else clean
@@ -181,3 +184,7 @@ class TappedClassifier(nn.Module):
             features = features.to(self.head_weight.device)
             pooled = cast(Any, self.family).pool(self.network, features)
         return pooled.shape != features.shape[:2] or not torch.allclose(pooled, features.mean((2, 3)), atol=1e-5)
+
+
+def _channels_last(gradient: Tensor) -> Tensor:
+    return gradient.contiguous(memory_format=torch.channels_last)

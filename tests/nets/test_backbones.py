@@ -13,7 +13,7 @@ import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from foodkd.errors import FoodkdError
@@ -177,6 +177,18 @@ def test_clean_logits_are_those_without_dropout() -> None:
     quiet = network(noise(64))
     torch.testing.assert_close(tapped.clean, quiet.clean)
     assert torch.equal(quiet.logits, quiet.clean)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_gradients_take_the_layout_of_the_features(layout: torch.memory_format) -> None:
+    network = build_network("mobilenet_v2", 3, output_stride=16).to(memory_format=layout)
+    logits, stages, _ = network(noise(64).contiguous(memory_format=layout))
+    assert stages[-1].is_contiguous(memory_format=layout)
+    assert stages[-1].grad_fn is not None
+    seen: list[Tensor] = []
+    stages[-1].grad_fn.register_prehook(lambda gradients: seen.append(gradients[0]))
+    logits.sum().backward()
+    assert [one.is_contiguous(memory_format=layout) for one in seen] == [True]
 
 
 def test_dropout_setting_replaces_the_backbone_s_own() -> None:

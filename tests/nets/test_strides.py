@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from foodkd.errors import FoodkdError
 from foodkd.nets import NetworkSettings, build_network
-from foodkd.nets.strides import recalibrate
+from foodkd.nets.strides import recalibrate, take_out_stride
 from tests.nets.conftest import _liven, noise, same_state
 
 
@@ -70,6 +72,28 @@ def test_a_trous_identity(name: str, wanted: int) -> None:
         error = (other[:, :, ::ratio, ::ratio] - one).abs().max()
         assert error < 1e-4 * one.abs().max()
     assert fine_stages[-1].shape[-1] == 64 // wanted
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([1, 2, 4]), st.sampled_from([3, 5]), st.integers(1, 9), st.integers(1, 9), st.booleans())
+def test_dilated_depthwise_convolutions_are_themselves(
+    before: int, kernel: int, height: int, width: int, bias: bool
+) -> None:
+    plain, ours = (nn.Conv2d(4, 4, kernel, padding=kernel // 2, groups=4, bias=bias) for _ in range(2))
+    ours.load_state_dict(plain.state_dict())
+    assert take_out_stride([nn.Conv2d(4, 4, 3, stride=2, padding=1), ours], before) == 2 * before
+    plain.dilation, plain.padding = (2 * before,) * 2, (kernel // 2 * 2 * before,) * 2
+    assert (ours.dilation, ours.padding) == (plain.dilation, plain.padding)
+    images = torch.randn(2, 4, height, width).to(memory_format=torch.channels_last)
+    found = []
+    for convolution in (plain, ours):
+        given = images.clone().requires_grad_()
+        answer = convolution(given)
+        answer.square().sum().backward()
+        found.append([answer, given.grad, *(parameter.grad for parameter in convolution.parameters())])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(plain(images), ours(images), rtol=0, atol=0)
 
 
 def test_weights_keep_their_names_and_shapes() -> None:
