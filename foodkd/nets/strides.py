@@ -84,8 +84,9 @@ class _DilatedDepthwise(nn.Conv2d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        backwards = torch.is_grad_enabled() and (input.requires_grad or self.weight.requires_grad)
         laid_out = input.device.type == "cpu" and input.is_contiguous(memory_format=torch.channels_last)
-        if not (torch.is_grad_enabled() and laid_out):
+        if not (backwards and laid_out):
             return super().forward(input)
         step, (height, width) = self.dilation[0], input.shape[-2:]
         beyond = (0, -width % step, 0, -height % step)

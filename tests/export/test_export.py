@@ -197,3 +197,17 @@ def test_a_head_with_a_hidden_layer_goes_without_maps_and_shrinking_is_antialias
     noise = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
     found = run(tmp_path / "out" / FLOAT, noise)["logits"]
     np.testing.assert_allclose(found, StudentGraph(pair).run(noise)["logits"], atol=1e-4)
+
+
+def test_dilated_convolutions_stay_one_node_each(tmp_path: Path) -> None:
+    """Where nothing learns, no detour for a faster backward pass may get into the file."""
+    fine = NetworkSettings(backbone="mobilenet_v2", size=64, output_stride=16)
+    small = Preprocessing(resolution=32)
+    pair = Pair.build(NetworkSettings(backbone="resnet18", size=64), fine, ("a", "b"), small)
+    export_pair(pair, tmp_path / "out")
+    nodes = onnx.load(tmp_path / "out" / FLOAT).graph.node
+    attributes = [{a.name: list(a.ints) for a in node.attribute} for node in nodes if node.op_type == "Conv"]
+    spread = [one for one in attributes if one.get("dilations") == [2, 2]]
+    convolutions = [m for m in pair.networks["student"].modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(spread) == sum(m.dilation == (2, 2) for m in convolutions) > 0
+    assert sum(n.op_type == "Transpose" for n in nodes) == 1  # the photo's own
