@@ -82,15 +82,16 @@ def test_dilated_depthwise_convolutions_are_themselves(
     plain, ours = (nn.Conv2d(4, 4, kernel, padding=kernel // 2, groups=4, bias=bias) for _ in range(2))
     ours.load_state_dict(plain.state_dict())
     assert take_out_stride([nn.Conv2d(4, 4, 3, stride=2, padding=1), ours], before) == 2 * before
+    assert type(ours) is not nn.Conv2d  # it takes the detour
     plain.dilation, plain.padding = (2 * before,) * 2, (kernel // 2 * 2 * before,) * 2
     assert (ours.dilation, ours.padding) == (plain.dilation, plain.padding)
     images = torch.randn(2, 4, height, width).to(memory_format=torch.channels_last)
     found = []
     for convolution in (plain, ours):
-        given = images.clone().requires_grad_()
-        answer = convolution(given)
+        photos = images.clone().requires_grad_()
+        answer = convolution(photos)
         answer.square().sum().backward()
-        found.append([answer, given.grad, *(parameter.grad for parameter in convolution.parameters())])
+        found.append([answer, photos.grad, *(parameter.grad for parameter in convolution.parameters())])
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
     with torch.no_grad():
         torch.testing.assert_close(plain(images), ours(images), rtol=0, atol=0)
