@@ -97,8 +97,9 @@ def test_bundled_recipes_named_exist() -> None:
 
 
 def shown_commands(program: str) -> list[list[str]]:
-    """Arguments of every command line of a program in a page's shell blocks, comments left out."""
-    lines = [line for page in PAGES for block in blocks(page, "bash") for line in block.splitlines()]
+    """Arguments of every command of a program in a page's shell blocks, lines continued, comments left out."""
+    shown = "".join(block.replace("\\\n", " ") for page in PAGES for block in blocks(page, "bash"))
+    lines = shown.splitlines()
     found = [shlex.split(line, comments=True) for line in lines if line.startswith(program)]
     return [words[len(program.split()) :] for words in found]
 
@@ -115,3 +116,21 @@ def test_options_of_the_app_shown_exist() -> None:
     printed = subprocess.run([sys.executable, "app.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     options = {word for words in shown_commands("python app.py") for word in words if word.startswith("--")}
     assert options and all(option in printed.stdout for option in options)
+
+
+def heading_anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings: lower case, no punctuation, hyphens for spaces."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_headings_linked_to_exist() -> None:
+    links = [
+        (page, *match)
+        for page in PAGES
+        for match in re.findall(r"\]\(([a-z-]*(?:\.md)?)#([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    ]
+    assert links
+    for page, path, anchor in links:
+        target = page.parent / path if path else page
+        assert anchor in heading_anchors(target), f"{page.name}: {path}#{anchor}"
