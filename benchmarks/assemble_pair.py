@@ -4,18 +4,19 @@
     python -m benchmarks.predict runs/joint/last student --data DATA --out runs/logits/student.npz
     python -m benchmarks.predict runs/alone/last student --data DATA --out runs/logits/student-alone.npz
     python -m benchmarks.assemble_pair runs/joint/last --alone runs/alone/last --data DATA --logits runs/logits \\
-        --out checkpoints/food101-64 [--began-with PAIR]
+        --out checkpoints/food101-64 [--began-with PAIR ...]
 
 Takes teacher, student and auxiliary classifiers from the joint run and the student that learned alone from the other.
 Agreement of the maps is measured on validation photos, accuracy on the whole official test split, by the code behind
 `foodkd evaluate`. What all networks answered on that split goes with the pair, as answers.npz; what else lay beside an
-earlier pair there (model card, ablation, playback) stays. Runs that went on from an earlier pair name it, so that
-pair.json tells the whole training.
+earlier pair there (model card, ablation, playback) stays. Runs that went on from other checkpoints name them, first to
+last, so that pair.json tells the whole training.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ TRAINED = ("recipe", "starting_weights", "training", "averaged")
 BESIDE = ("README.md", "ablation.json", "playback.npz")
 
 
-def assemble(joint: Path, alone: Path, began_with: Path | None = None) -> Pair:
+def assemble(joint: Path, alone: Path, began_with: Sequence[Path] = ()) -> Pair:
     """The joint run's pair with the lone student beside it, and how each of the three was trained, all legs of it."""
     pair, other = Pair.load(joint), Pair.load(alone)
     settings = {**pair.settings, "student-alone": other.settings["student"]}
@@ -47,10 +48,10 @@ def assemble(joint: Path, alone: Path, began_with: Path | None = None) -> Pair:
     temperatures = {**pair.temperatures, "student-alone": other.temperatures["student"]}
     info: dict[str, Any] = {key: pair.info[key] for key in TRAINED if key in pair.info}
     info["student-alone"] = {key: other.info[key] for key in TRAINED if key in other.info}
-    if began_with is not None:
-        first = Pair.load(began_with).info
-        own = {key: first[key] for key in (*TRAINED, "student-alone", "metrics") if key in first}
-        info["earlier"] = [*first.get("earlier", []), own]
+    for path in began_with:
+        before = Pair.load(path).info
+        own = {key: before[key] for key in (*TRAINED, "student-alone", "metrics") if key in before}
+        info["earlier"] = [*info.get("earlier", []), *before.get("earlier", []), own]
     return Pair(pair.classes, pair.preprocessing, networks, settings, pair.auxiliary, temperatures, info)
 
 
@@ -85,7 +86,7 @@ def main() -> None:
     parser.add_argument("joint", type=Path)
     for option in ("--alone", "--data", "--logits", "--out"):
         parser.add_argument(option, type=Path, required=True)
-    parser.add_argument("--began-with", type=Path, help="the pair that both runs went on from")
+    parser.add_argument("--began-with", type=Path, nargs="+", default=[], help="what the runs went on from, in order")
     options = parser.parse_args()
     beside = {name: (options.out / name).read_bytes() for name in BESIDE if (options.out / name).is_file()}
     assemble(options.joint, options.alone, options.began_with).save(options.out, replace=True)
