@@ -110,9 +110,8 @@ class Trainer:
                 network.geometry(size)
         teacher.freeze(recipe.teacher_learning.frozen_stages)
         student.freeze(recipe.student_learning.frozen_stages)
-        sizes = self._sizes(
-            0.0
-        )  # the smallest: a term with no cells to compare there would teach nothing for most steps
+        # The smallest sizes: a term with no cells to compare there would teach nothing for most steps.
+        sizes = self._sizes(0.0)
         precision = (recipe.teacher_learning.precision, recipe.student_learning.precision)
         torch.manual_seed(_key(recipe.seed, "auxiliary"))
         distiller = JointDistiller(teacher, student, recipe.distill, sizes=sizes, precision=precision)
