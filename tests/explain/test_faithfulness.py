@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -275,8 +275,10 @@ def test_every_order_holds_every_place_once_cell_by_cell(
 ) -> None:
     values = np.round(np.random.default_rng(seed).normal(size=grid), 1) * 10.0**power
     one = a_map(values, start=start, step=step, size=64)
-    rows = [np.abs(one.positions[0] - (i + 0.5) / 20).argmin() for i in range(20)]
-    columns = [np.abs(one.positions[1] - (i + 0.5) / 20).argmin() for i in range(20)]
+    away = [[np.abs(positions - (i + 0.5) / 20) for i in range(20)] for positions in one.positions]
+    # A place midway between two cells belongs to either, as rounding has it.
+    assume(all(len(d) == 1 or np.diff(np.sort(d))[0] > 1e-9 for axis in away for d in axis))
+    rows, columns = ([d.argmin() for d in axis] for axis in away)
     for order in (place_order(one, 20, seed=seed), random_order(one, 20, seed=seed)):
         assert sorted(order) == list(range(400))
         cells = [(rows[place // 20], columns[place % 20]) for place in order]
