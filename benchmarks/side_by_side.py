@@ -46,7 +46,7 @@ def points(run: Path) -> dict[float, tuple[Path, dict[str, Any]]]:
     """What a run kept of each evaluation: epoch -> its folder of weights and its line of the history.
 
     Raises:
-        FoodkdError: no run folder, or none with weights.
+        FoodkdError: no run folder.
     """
     if not (run / "history.jsonl").is_file():
         raise FoodkdError(f"{run} holds no history.jsonl; give a folder that `foodkd train` wrote.")
