@@ -8,9 +8,9 @@
 `epochs`: agreement of the maps above that of mismatched photos, by stage, at every evaluation of a run (its kept
 weights), after the points of an earlier leg (its epochs.json). `photos`: how the agreement of a photo's (a class's)
 maps goes with the student's being right about it. `faithfulness`: mean areas under deletion and insertion curves of
-both networks. `terms`: what the IAM term did to the agreement in the runs of the ablation. All on photos held out of
-the training split. Each writes a .json, a .md table and, where there is one, a .png figure to docs/attention (or
---out).
+both networks, beside chance and the usual class activation map. `terms`: what the IAM term did to the agreement in the
+runs of the ablation. All on photos held out of the training split. Each writes a .json, a .md table and, where there is
+one, a .png figure to docs/attention (or --out).
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.ablation import cosines, looked, read_runs, was_right
 from foodkd.data import Photos, open_photos
 from foodkd.errors import run_command
-from foodkd.explain import Explanation, measure_agreement
+from foodkd.explain import Explanation, Faithfulness, measure_agreement
 from foodkd.explain import faithfulness as put_to_the_test
 from foodkd.explain.faithfulness import rank_correlation
 from foodkd.files import whole_file
@@ -224,32 +226,60 @@ def _raised(run: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def faithfulness(options: argparse.Namespace) -> None:
-    """Mean areas under deletion and insertion curves of the maps of each network's own answer, beside chance."""
+    """Mean areas under deletion and insertion curves of the maps of each network's own answer.
+
+    Beside them chance, and the usual class activation map of the plain weight, in which what all classes share is left.
+    """
     pair = Pair.load(options.source)
     held = _validation(pair, options.data)
     rows = _some(held, options.photos)
     found: dict[str, Any] = {"photos": len(rows), "unit": "probability", "control": options.control, "networks": {}}
-    lines = ["| network | curve | by the map | by chance | map's lead (95 %) |", "|---|---|--:|--:|--:|"]
+    head = ["network", "curve", "by the map", "by chance", "map's lead (95 %)", "by the plain map", "lead on it (95 %)"]
+    lines = [f"| {' | '.join(head)} |", "|---|---|" + "--:|" * (len(head) - 2)]
+    shares = []
     for name in NETWORKS:
-        results = []
+        results, plain, spread = [], [], []
         for small in held.read(rows):
             explanation = Explanation.of(pair, name, small)
             iam = explanation.iam(explanation.top(1)[0][0])
+            shared = _shared(pair, name, small)
             results.append(put_to_the_test(pair, small, iam, control=options.control))
-        for kind in ("deletion", "insertion"):
-            own = np.array([result.curve(kind).area() for result in results])
-            chance = np.array([result.random_area(kind)[0] for result in results])
-            lead = (chance - own) if kind == "deletion" else (own - chance)
-            interval = _bootstrap(lambda rows, lead=lead: float(lead[rows].mean()), len(lead))  # type: ignore[misc]
-            found["networks"].setdefault(name, {})[kind] = {
-                "map": float(own.mean()),
-                "chance": float(chance.mean()),
-                "lead": interval,
-            }
-            shown = f"{100 * interval['value']:+.1f} ({100 * interval['low']:+.1f} to {100 * interval['high']:+.1f})"
-            shown = shown.replace("-", "\N{MINUS SIGN}")
-            lines.append(f"| {name} | {kind} | {100 * own.mean():.1f} % | {100 * chance.mean():.1f} % | {shown} |")
+            plain.append(put_to_the_test(pair, small, replace(iam, values=iam.values + shared), orders=0))
+            spread.append((shared.std(), iam.values.std()))
+        found["networks"][name] = {kind: _areas(results, plain, kind) for kind in ("deletion", "insertion")}
+        lines += [_areas_row(name, kind, one) for kind, one in found["networks"][name].items()]
+        ratio = float(np.divide(*np.mean(spread, 0)))
+        found["networks"][name]["shared"] = ratio
+        shares.append(f"{ratio:.1f} times as much in the {name}")
+    lines += ["", f"From place to place, what all classes share varies {' and '.join(shares)} as the map of one class."]
     _write(options.out, f"faithfulness-{options.control}", found, "\n".join(lines) + "\n")
+
+
+@torch.no_grad()
+def _shared(pair: Pair, name: str, small: np.ndarray) -> np.ndarray:
+    """What the plain weight adds to the map of every class alike, (H, W)."""
+    network = pair.networks[name]
+    features = network(pair.tensor(name, small)).stages[-1][0]
+    return torch.einsum("c,chw->hw", network.head_weight.mean(0), features).numpy()
+
+
+def _areas(results: Sequence[Faithfulness], plain: Sequence[Faithfulness], kind: str) -> dict[str, Any]:
+    """Mean areas of one kind of curve, and the map's leads photo by photo: more is better in both kinds."""
+    sign = -1.0 if kind == "deletion" else 1.0
+    own, usual = (np.array([one.curve(kind).area() for one in each]) for each in (results, plain))
+    chance = np.array([one.random_area(kind)[0] for one in results])
+    means = {"map": float(own.mean()), "chance": float(chance.mean()), "plain": float(usual.mean())}
+    leads = {"lead": sign * (own - chance), "lead_on_plain": sign * (own - usual)}
+    return means | {key: _bootstrap(lambda rows, of=of: float(of[rows].mean()), len(of)) for key, of in leads.items()}  # type: ignore[misc]
+
+
+def _areas_row(name: str, kind: str, one: dict[str, Any]) -> str:
+    def lead(of: dict[str, float]) -> str:
+        return f"{100 * of['value']:+.1f} ({100 * of['low']:+.1f} to {100 * of['high']:+.1f})"
+
+    means = {key: f"{100 * one[key]:.1f} %" for key in ("map", "chance", "plain")}
+    cells = [name, kind, means["map"], means["chance"], lead(one["lead"]), means["plain"], lead(one["lead_on_plain"])]
+    return f"| {' | '.join(cells)} |".replace("-", "\N{MINUS SIGN}")
 
 
 def main() -> None:

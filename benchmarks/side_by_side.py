@@ -3,8 +3,9 @@
     python -m benchmarks.side_by_side runs/teacher runs/student --out runs/side-by-side
 
 For every epoch at which both runs were evaluated and kept their weights, the teacher of the one stands beside the
-student of the other; `benchmarks.playback` and `benchmarks.attention epochs` read the folder like any run's. The last
-point is also written as OUT/last: what a joint training can go on from.
+student of the other; `benchmarks.playback` and `benchmarks.attention epochs` read the folder like any run's. Its
+history says "apart": 1 of every point, so that a playback can tell it from what was learned together. The last point
+is also written as OUT/last: what a joint training can go on from.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def merge(teacher: Path, student: Path, out: Path) -> int:
     for number, epoch in enumerate(common, start=1):
         pair = together(Pair.load(one[epoch][0]), Pair.load(two[epoch][0]))
         pair.save(out / "weights" / f"{number:04d}")
-        line = {**two[epoch][1], **one[epoch][1], "epoch": epoch}
+        line = {**two[epoch][1], **one[epoch][1], "epoch": epoch, "apart": 1}
         history.append({key: value for key, value in line.items() if key != "loss"})  # one network's says nothing here
     pair.save(out / "last")
     with whole_file(out / "history.jsonl") as temporary:

@@ -37,7 +37,7 @@ from foodkd.data import Preprocessing
 from foodkd.errors import FoodkdError
 from foodkd.explain.compare import axis_weights, compare, on_photo
 from foodkd.explain.maps import ActivationMap, Explanation
-from foodkd.nets import TappedClassifier
+from foodkd.nets import TappedClassifier, centred
 
 if TYPE_CHECKING:
     from foodkd.nets.pair import Pair
@@ -217,7 +217,7 @@ class Curve:
     Attributes:
         fractions: (n,) float64 rising from 0 to 1: the share of the area covered (deletion) or shown (insertion).
         probabilities: (n,) float64, calibrated.
-        logits: (n,) float64.
+        logits: (n,) float64, centred.
     """
 
     fractions: np.ndarray
@@ -415,14 +415,14 @@ def _pictures(
 
 @torch.no_grad()
 def _logits(pair: Pair, name: str, batches: Iterator[np.ndarray]) -> Tensor:
-    """(n, K) float64 on the CPU."""
+    """(n, K) float64 on the CPU, centred."""
     network = pair.networks[name]
     device = network.head_weight.device
     answers = [network(pair.tensor(name, pictures).to(device)).logits.double().cpu() for pictures in batches]
     logits = torch.cat(answers)
     if not torch.isfinite(logits).all():
         raise FoodkdError(f"The {name} answers with values that are no numbers; its weights are damaged, reload them.")
-    return logits
+    return centred(logits)
 
 
 def _target(pair: Pair, activation_map: ActivationMap, class_index: int | None) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foodkd.nets import TappedClassifier
+from foodkd.nets import TappedClassifier, centred
 
 # Left out: AblationCAM (needs its layer swapped in the middle of the network, and keeps one ablation layer for all
 # callers), FullGrad (has no stage), FinerCAM (needs a list of similar classes), ShapleyCAM (raises where the gradient
@@ -35,6 +35,8 @@ LIBRARY_METHODS: dict[str, str] = {
 class _Observed(nn.Module):
     """Shows a tapped network to the library: logits come out, each stage passes through a module that can be hooked.
 
+    The logits are centred, as everywhere in `foodkd.explain`.
+
     An identity returns the very tensor it is given, so a hook on it sees the stage and its gradient.
     """
 
@@ -47,7 +49,7 @@ class _Observed(nn.Module):
         tapped = self.network(images)
         for tap, stage in zip(self.taps, tapped.stages, strict=True):
             tap(stage)
-        return tapped.logits
+        return centred(tapped.logits)
 
 
 def private_copy(network: TappedClassifier) -> TappedClassifier:

@@ -4,6 +4,9 @@ Idea: where in the photo does a network find its evidence? The instance activati
 last stage, Grad-CAM and Layer-CAM for any stage. One pass is run with its graph kept; then one backward per class gives
 the gradients of all stages at once, and everything that was computed once is remembered.
 
+Logits are centred here: less their mean over the classes, so a class's logit is its lead over the average class. The
+probabilities stay, and maps that explain a logit don't show what speaks for all classes alike.
+
 Example:
     explanation = Explanation.of(pair, "student", pair.preprocessing.small(photo))
     explanation.top(5)                                   # [(class index, calibrated probability), ...]
@@ -28,7 +31,7 @@ from torch import Tensor
 from foodkd.errors import FoodkdError
 from foodkd.explain import formulas
 from foodkd.explain.library import LIBRARY_METHODS, library_map
-from foodkd.nets import AuxiliaryClassifiers, Stage, Tapped, TappedClassifier
+from foodkd.nets import AuxiliaryClassifiers, Stage, Tapped, TappedClassifier, centred
 
 if TYPE_CHECKING:
     from foodkd.nets.pair import Pair
@@ -87,7 +90,7 @@ class ActivationMap:
         size: side of the network's input, pixels.
         class_name: its name, if known.
         additive: mean(values) + bias is the class's logit exactly.
-        bias: the class's bias in the last linear layer; 0 where the map is not additive.
+        bias: the class's bias in the last linear layer, less the mean bias; 0 where the map is not additive.
     """
 
     values: np.ndarray
@@ -250,7 +253,7 @@ class Explanation:
 
     @property
     def logits(self) -> np.ndarray:
-        """(K,) float32."""
+        """(K,) float32, centred: their mean is 0."""
         return _array(self._answer()[0])
 
     @property
@@ -289,15 +292,16 @@ class Explanation:
     # --- its maps
 
     def iam(self, class_index: int) -> ActivationMap:
-        """The instance activation map of any class: the class activation map of the last stage with the raw weights.
+        """The instance activation map of any class: the last stage's evidence for it against the average class.
 
-        Mean + bias = logit where the head is additive. Elsewhere Grad-CAM's form of it (no ReLU, in logits, right to
-        first order): the map then says method "gradcam" and `additive` False.
+        The very map that the IAM loss compares (`foodkd.distill.instance_maps`), of any class. Mean + bias = logit
+        where the head is additive. Elsewhere Grad-CAM's form of it (no ReLU, in logits, right to first order): the map
+        then says method "gradcam" and `additive` False.
         """
         class_index = self._checked(class_index)
         additive = self.additive
         values = self.class_maps()[class_index] if additive else self._evidence_of(class_index)
-        bias = self.network.head_bias[class_index].item() if additive else 0.0
+        bias = self.network.centred_head[1][class_index].item() if additive else 0.0
         method = "cam" if additive else "gradcam"
         return self._map(values, "iam", len(self.stages) - 1, method, class_index, additive=additive, bias=bias)
 
@@ -339,7 +343,7 @@ class Explanation:
             raise FoodkdError(f"There is no cell ({y}, {x}); the grid of the {self.name} has {height} x {width} cells.")
         logits, features = self._answer()
         alike = formulas.cell_similarity(features, y, x).numpy()
-        bias = _array(self.network.head_bias) if self.additive else np.zeros(len(maps), np.float32)
+        bias = _array(self.network.centred_head[1]) if self.additive else np.zeros(len(maps), np.float32)
         return Evidence(
             cell=(y, x),
             shares=maps[:, y, x] / (height * width),
@@ -381,7 +385,8 @@ class Explanation:
         if self._graph is None:
             started = time.perf_counter()
             with torch.inference_mode(False), torch.enable_grad():
-                self._graph = self.network(self._image.clone().requires_grad_())
+                tapped = self.network(self._image.clone().requires_grad_())
+                self._graph = tapped._replace(logits=centred(tapped.logits))
             self._seconds = self._seconds or time.perf_counter() - started
             self.passes += 1
             self._last = self._graph.logits[0].detach().float().cpu(), self._graph.stages[-1][0].detach().float().cpu()

@@ -53,7 +53,8 @@ class Playback:
         dish: calibrated probability of the picture's dish, (P, E).
         place: of each network, (start, step, size) of the maps' cells, as in `ActivationMap`.
         cosine: of the two maps, each less its own mean, -1..1, (P, E).
-        history: what the run noted by name ("kd", "gradient/student", "teacher/top1"), each (P,), nan where unknown.
+        history: what the run noted by name ("kd", "gradient/student", "teacher/top1"), each (P,), nan where unknown;
+            "apart" is 1 where each network still learned alone (`benchmarks/side_by_side.py`).
     """
 
     classes: tuple[str, ...]
@@ -67,6 +68,11 @@ class Playback:
     place: dict[str, np.ndarray]
     cosine: np.ndarray
     history: dict[str, np.ndarray]
+
+    @property
+    def apart(self) -> np.ndarray:
+        """Where each network still learned alone, (P,) bool."""
+        return self.history.get("apart", np.zeros(len(self.epochs))) == 1
 
     def iam(self, network: str, point: int, example: int) -> ActivationMap:
         """One map, as it can be drawn and compared."""

@@ -136,7 +136,7 @@ def _iams(subject: Subject, drawing: Drawing) -> str:
     bar = _scale(scale, "blue: more teacher · orange: more student; each map at its own scale")
     figures += _figure(_image(picture, alt) + bar, "Difference")
     words = (
-        f"Bright places speak for <b>{escape(subject.dish)}</b> in that network. "
+        f"Bright places speak for <b>{escape(subject.dish)}</b>, rather than for the average dish, in that network. "
         '<span class="quiet">Bright does not mean that the dish is there: a cell of a late stage has seen nearly the '
         "whole picture.</span>"
     )

@@ -203,7 +203,7 @@ def _preprocessing(graph: StudentGraph) -> dict[str, Any]:
 
 
 _MEANINGS = {
-    "logits": "before softmax",
+    "logits": "before softmax, less their mean: a class's lead over the average class",
     "probabilities": "softmax(logits / temperature)",
     "features": "of the last stage, which the head averages",
     "maps": "instance activation maps of all classes: mean over the grid + bias = logit",
@@ -216,7 +216,7 @@ def _outputs(model: onnx.ModelProto) -> dict[str, dict[str, Any]]:
 
 
 def _head(graph: StudentGraph, model: onnx.ModelProto) -> dict[str, Any]:
-    """The last linear layer: which initializer of the float32 file is its weight (K, C), and its bias (K,)."""
+    """The last linear layer, centred: which initializer of the float32 file is its weight (K, C), and its bias (K,)."""
     from onnx import numpy_helper
 
     # Found by value: the exporter may rename or merge initializers, and leaves out a bias of zeros.

@@ -6,6 +6,7 @@ scaling, normalising and enlarging are part of the graph, so they can't be got w
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from collections.abc import Iterator
@@ -39,7 +40,9 @@ class StudentGraph(nn.Module):
 
     def __init__(self, pair: Pair) -> None:
         super().__init__()
-        self.student = pair.networks["student"]
+        self.student = copy.deepcopy(pair.networks["student"])
+        weight, bias = self.student.centred_head
+        self.student.last.load_state_dict({"weight": weight, "bias": bias})  # then all outputs are centred
         self.preprocessing = pair.preprocessing
         self.size = pair.sizes["student"]
         self.temperature = pair.temperatures["student"]
@@ -50,8 +53,9 @@ class StudentGraph(nn.Module):
     def forward(self, photo: Tensor) -> tuple[Tensor, ...]:
         """uint8 (B, R, R, 3) -> logits (B, K), probabilities (B, K), features (B, C, H, W), maps (B, K, H, W).
 
-        Probabilities are softmax(logits / T), T the calibration temperature (Guo et al., ICML 2017). A class's map
-        averages, plus its bias, to its logit (Zhou et al., CVPR 2016, eq. 2).
+        Logits are centred: a class's lead over the average class. Probabilities are softmax(logits / T), T the
+        calibration temperature (Guo et al., ICML 2017). A class's map averages, plus its bias, to its logit (Zhou et
+        al., CVPR 2016, eq. 2, with weight and bias less their means over the classes).
         """
         tapped = self.student(self.preprocessing.tensor(photo, self.size))
         features = tapped.stages[-1]

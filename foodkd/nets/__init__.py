@@ -4,7 +4,7 @@ from foodkd.nets.auxiliary import AuxiliaryClassifiers
 from foodkd.nets.backbones import NetworkSettings, available_networks, build_network
 from foodkd.nets.geometry import Stage
 from foodkd.nets.pair import Pair
-from foodkd.nets.tapped import Tapped, TappedClassifier
+from foodkd.nets.tapped import Tapped, TappedClassifier, centred
 
 __all__ = [
     "AuxiliaryClassifiers",
@@ -15,4 +15,5 @@ __all__ = [
     "TappedClassifier",
     "available_networks",
     "build_network",
+    "centred",
 ]

@@ -26,6 +26,15 @@ class Tapped(NamedTuple):
     clean: Tensor
 
 
+def centred(logits: Tensor) -> Tensor:
+    """Logits (..., K) less their mean over the classes: each class's lead over the average class.
+
+    A number added to all logits changes no probability, so nothing is lost: this is the one choice of that number that
+    does not depend on how a network happened to be trained.
+    """
+    return logits - logits.mean(-1, keepdim=True)
+
+
 class TappedClassifier(nn.Module):
     """A classifier whose stages come from the same pass that classifies. Sets no hook and leaves the network as it is.
 
@@ -77,13 +86,22 @@ class TappedClassifier(nn.Module):
         return self.last.bias
 
     @property
+    def centred_head(self) -> tuple[Tensor, Tensor]:
+        """Weight (K, C) and bias (K,) of the last linear layer less their means over the classes, float32.
+
+        They give the logits less their mean (`centred`), so the same probabilities.
+        """
+        weight, bias = self.head_weight.float(), self.head_bias.float()
+        return weight - weight.mean(0), bias - bias.mean()
+
+    @property
     def classes(self) -> int:
         """Number of classes K."""
         return self.last.out_features
 
     @property
     def additive(self) -> bool:
-        """Whether the last features are averaged and meet the linear layer at once: then mean(map) + bias = logit."""
+        """Whether the last features are averaged and meet the linear layer at once: then maps add up to logits."""
         return not self._pools_more_than_a_mean
 
     def freeze(self, stages: int) -> None:
@@ -131,15 +149,18 @@ class TappedClassifier(nn.Module):
         return Tapped(logits, stages, clean)
 
     def activation_maps(self, features: Tensor, classes: Tensor) -> Tensor:
-        """Class activation maps (Zhou et al., CVPR 2016, eq. 2) of given classes.
+        """Class activation maps (Zhou et al., CVPR 2016, eq. 2) of given classes, against the average class.
+
+        Adding one vector to every row of the weight changes no probability, but every map of the plain weight: what all
+        classes share there can be larger than what tells them apart. The mean over the classes takes it off.
 
         Args:
             features: the last stage, (B, C, H, W).
             classes: (B, n) class indices.
 
         Returns:
-            (B, n, H, W) float32; with an additive head in eval, the mean over the grid plus the class's bias is its
-            logit.
+            (B, n, H, W) float32; with an additive head in eval, the mean over the grid plus the class's bias, both of
+            `centred_head`, is its centred logit.
 
         Raises:
             FoodkdError: other layers stand between the last stage and the last linear layer (MobileNetV3).
@@ -149,7 +170,7 @@ class TappedClassifier(nn.Module):
                 f"The last stage has {features.shape[1]} channels, the last linear layer {self.last.in_features}: this "
                 "network's head does more than average, so it has no class activation maps; use Grad-CAM."
             )
-        rows = self.head_weight.float()[classes]  # (B, n, C)
+        rows = self.centred_head[0][classes]  # (B, n, C)
         return torch.einsum("bnc,bchw->bnhw", rows, features.float())
 
     def geometry(self, size: int) -> tuple[Stage, ...]:

@@ -28,7 +28,7 @@ from foodkd.data.sampling import stream
 from foodkd.distill import JointDistiller
 from foodkd.errors import FoodkdError
 from foodkd.files import sha256, whole_file
-from foodkd.nets import NetworkSettings, Pair, TappedClassifier
+from foodkd.nets import NetworkSettings, Pair, TappedClassifier, centred
 from foodkd.nets.strides import recalibrate
 from foodkd.train.learner import Learner, averaged, rate_factor
 from foodkd.train.metrics import fit_temperature, measure, predict
@@ -293,14 +293,14 @@ class Trainer:
         return Pair(self.photos.classes, self.preprocessing, networks, settings, auxiliary, temperatures, info)
 
     def _play(self, pair: Pair) -> None:
-        """Keep the maps of the label, raw as trained, of a few fixed validation photos."""
+        """Keep the maps of the label and the logits, both centred, of a few fixed validation photos."""
         rows = np.linspace(0, len(self.validation) - 1, min(PLAYED, len(self.validation))).astype(int)
         small, labels = self.validation.read(rows), torch.from_numpy(self.validation.labels[rows])
         arrays: dict[str, np.ndarray] = {"ids": np.array([self.validation.ids[i] for i in rows])}
         for name, network in pair.networks.items():
             with torch.inference_mode():
                 tapped = network(pair.tensor(name, small))
-                arrays[f"{name}_logits"] = tapped.logits.numpy()
+                arrays[f"{name}_logits"] = centred(tapped.logits).numpy()
                 if tapped.stages[-1].shape[1] == network.last.in_features:  # not MobileNetV3: its head has no such maps
                     arrays[f"{name}_maps"] = network.activation_maps(tapped.stages[-1], labels[:, None])[:, 0].numpy()
         path = self.run.path / "playback" / f"{len(self.history):04d}.npz"

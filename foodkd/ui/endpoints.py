@@ -75,7 +75,10 @@ class Likeness(TypedDict):
 
 
 class InstanceMap(Map):
-    """An instance activation map: the mean of `values` plus `bias` is the class's `logit` where `additive` is true."""
+    """An instance activation map: the mean of `values` plus `bias` is the class's `logit` where `additive` is true.
+
+    The logit is centred: the class's lead over the average class.
+    """
 
     bias: float
     logit: float
@@ -147,8 +150,9 @@ class Endpoints:
 
         Returns:
             {"dish", "teacher", "student": {"values": rows from the top of the map, in logits, "start", "step", "size":
-            the centre of cell i lies at (start + step * i + 0.5) / size of the crop's side, "bias", "logit",
-            "additive": whether the mean of values + bias is the logit, "network", "stage", "stage_name", "method"},
+            the centre of cell i lies at (start + step * i + 0.5) / size of the crop's side, "bias", "logit": the
+            dish's lead over the average dish, "additive": whether the mean of values + bias is the logit, "network",
+            "stage", "stage_name", "method"},
             "agreement": {"cosine": -1 to 1, "cosine_unrelated": of unrelated photos or null,
             "overlap": of the strongest fifths, 0 to 1, "centre_distance": fraction of the side}}
         """

@@ -41,7 +41,7 @@ DASHES = {
 TERMS = {
     "area": "Area under the curve: its mean height. Of the probability it lies between 0 and 100 %.",
     "random": f"The dashed lines: the mean of {ORDERS} orders by chance, and how far they spread.",
-    "score": "The logit: what the network adds up before it is turned into probabilities. It has no fixed ends.",
+    "score": "The logit, less the mean of all dishes': the dish's lead over the average dish. It has no fixed ends.",
     "cosine": "1: same shape as the trained network's map; 0: nothing in common; below 0: the opposite.",
     "rank": "Do both maps put the cells into the same order (Spearman)? 1: the same; 0: unrelated; below 0: reversed.",
 }

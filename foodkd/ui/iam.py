@@ -14,8 +14,9 @@ def maps_panel(desk: Desk, view: View) -> str:
     """Both maps side by side; each takes clicks and arrow keys."""
     maps = _maps(desk, view)
     said = w.note(
-        f"Bright places speak for <b>{w.text(desk.name(desk.class_index(view)))}</b> in that network: its "
-        f"{w.term('instance activation map')}. Click or tap a place, or move with the arrow keys, to take it apart.",
+        f"Bright places speak for <b>{w.text(desk.name(desk.class_index(view)))}</b>, rather than for the average "
+        f"dish, in that network: its {w.term('instance activation map')}. Click or tap a place, or move with the arrow "
+        "keys, to take it apart.",
         limits="Bright does not mean that the dish is there: a cell of a late layer has seen nearly the whole picture. "
         "What speaks against the dish stays uncoloured.",
     )

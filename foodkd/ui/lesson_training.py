@@ -28,7 +28,7 @@ def panel(board: Board, view: View, choices: Choices) -> str:
     index = play.examples.index(name)
     said = w.note(
         f"Both maps for <b>{w.dish(play.classes[int(play.dishes[index])])}</b>, from the first evaluation to the last: "
-        "watch where they look, and when a first answer changes.",
+        f"watch where they look, and when a first answer changes.{_until(play)}",
         limits="A few evaluations of one training: another training of the same networks would take other turns.",
     )
     picker = _picker(board, names, name)
@@ -37,6 +37,14 @@ def panel(board: Board, view: View, choices: Choices) -> str:
     terms = _terms_chart(play)
     player = f'<div class="fk-player" data-points="{len(play.epochs)}">{frames}{_controls(play)}{scale}{terms}</div>'
     return f'{said}{picker}<div class="fk-played">{player}<div class="fk-history">{_charts(play, index)}</div></div>'
+
+
+def _until(play: Playback) -> str:
+    """Where the two began to learn together, if the playback shows them before."""
+    if not play.apart.any() or play.apart.all():
+        return ""
+    before = play.epochs[play.apart].max()
+    return f" Up to epoch {before:.2f} each learned alone; after it they learned together."
 
 
 def _picker(board: Board, names: list[str], chosen: str) -> str:
@@ -61,7 +69,8 @@ def _frame(board: Board, play: Playback, point: int, index: int) -> str:
     """Both maps at one point; all but one are hidden."""
     figures = "".join(_figure(board, play, name, point, index) for name in BOTH)
     agree = f"Agreement of both maps (centred cosine): <b>{w.signed(float(play.cosine[point, index]))}</b>"
-    head = f'<p class="fk-epoch">Epoch <b>{play.epochs[point]:.2f}</b> · {agree}</p>'
+    how = ("each alone · " if play.apart[point] else "together · ") if play.apart.any() else ""
+    head = f'<p class="fk-epoch">Epoch <b>{play.epochs[point]:.2f}</b> · {how}{agree}</p>'
     hidden = "" if point == len(play.epochs) - 1 else " hidden"
     return f'<div class="fk-point" data-point="{point}"{hidden}>{head}<div class="fk-pair">{figures}</div></div>'
 

@@ -24,12 +24,12 @@ TERMS = {
     "parameters": "The learned numbers in the network.",
     "multiply-adds": "Multiplications with an addition that one photo costs: work, whatever the machine.",
     "stage": "Early stages see edges and colours in fine grids, late ones whole things in coarse grids.",
-    "evidence": "What a place adds to the class's score: all places and a constant add up to exactly that score.",
+    "evidence": "A dish's score is its lead over the average dish. All places and a constant add up to it exactly.",
     "cosine": "1: the two maps have the same shape; 0: nothing in common; below 0: one looks where the other doesn't.",
     "overlap": "Each network's strongest fifth of the photo: how much of what they cover together both cover.",
     "distance": "How far apart the two maps' centres of mass lie, in percent of the photo's side.",
     "auxiliary": "A small classifier attached to this stage in training: it shows what could be answered from here.",
-    "instance activation map": "For one class, how much each place of this very photo speaks for it (IAM).",
+    "instance activation map": "How much each place of this very photo speaks for one dish against the average (IAM).",
 }
 
 

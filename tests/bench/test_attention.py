@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import attention
 from foodkd.data import open_photos
+from foodkd.explain import Explanation
 from foodkd.nets import Pair
 
 
@@ -52,6 +54,34 @@ def test_a_network_beside_itself_looks_where_it_looks(tiny_pair: Pair) -> None:
     assert len(other) == len(photos) and (other < cosine - 1e-3).any()  # each photo's map beside another's
     assert cosine == pytest.approx(np.ones(len(photos)), abs=1e-5)
     assert np.array_equal(right["teacher"], right["student"]) and set(labels) == {0, 1, 2, 3}
+
+
+def test_what_all_classes_share_is_what_the_usual_map_has_more(tiny_pair: Pair) -> None:
+    (small,) = open_photos("generated", None, "train", resolution=64, limit=1).read([0])
+    network = tiny_pair.networks["student"]
+    with torch.no_grad():
+        tapped = network(tiny_pair.tensor("student", small))
+        usual = network.head_weight[2] @ tapped.stages[-1][0].flatten(1)  # Zhou et al., CVPR 2016, eq. 2
+    iam = Explanation.of(tiny_pair, "student", small).iam(2)
+    plain = iam.values + attention._shared(tiny_pair, "student", small)
+    np.testing.assert_allclose(plain.ravel(), usual.numpy(), atol=1e-4)
+    assert plain.mean() + float(network.head_bias[2]) == pytest.approx(float(tapped.logits[0, 2]), abs=1e-4)
+
+
+def test_better_is_a_smaller_area_of_deletion_and_a_larger_one_of_insertion(
+    tiny_pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = open_photos("generated", None, "train", resolution=64, limit=3)
+    monkeypatch.setattr(attention, "_validation", lambda pair, data: photos)
+    asked = {"source": tiny_pair.path, "data": None, "photos": 4, "control": "cells"}
+    monkeypatch.setattr(attention.Pair, "load", lambda path: tiny_pair)
+    attention.faithfulness(argparse.Namespace(**asked, out=tmp_path))
+    found = json.loads((tmp_path / "faithfulness-cells.json").read_text())["networks"]
+    for one in found.values():
+        for kind, sign in (("deletion", -1), ("insertion", 1)):
+            assert one[kind]["lead"]["value"] == pytest.approx(sign * (one[kind]["map"] - one[kind]["chance"]))
+            assert one[kind]["lead_on_plain"]["value"] == pytest.approx(sign * (one[kind]["map"] - one[kind]["plain"]))
+        assert one["shared"] > 0
 
 
 def test_a_leg_goes_on_where_the_earlier_one_ended(

@@ -46,6 +46,7 @@ def test_points_are_matched_by_epoch(tiny_checkpoint: Path, tmp_path: Path) -> N
     Image.new("RGB", (64, 64), "brown").save(tmp_path / "meal.png")
     play = make_playback(out, [Picture("meal", made.classes[0], tmp_path / "meal.png")], offset=3)
     assert play.epochs.tolist() == [4.0, 5.0] and play.history["student/top1"].tolist() == pytest.approx([0.2, 0.3])
+    assert play.apart.all()
     assert Pair.load(out / "last").info["networks"] == made.info["networks"]
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from foodkd.errors import FoodkdError
-from foodkd.explain import METHOD_TITLES, METHODS, Explanation, Explanations, formulas, needs_class
+from foodkd.explain import METHOD_TITLES, METHODS, Explanation, Explanations, faithfulness, formulas, needs_class
 from foodkd.nets import Pair, TappedClassifier, build_network
 
 BOTH = ("teacher", "student")
@@ -57,6 +60,37 @@ def test_mean_of_iam_plus_bias_is_the_logit(seeded_pair: Pair, small: np.ndarray
         assert sum(iam.share(y, x) for y, x in np.ndindex(iam.grid)) == pytest.approx(logit - iam.bias, abs=1e-4)
 
 
+@pytest.fixture(scope="module")
+def moved_pair(seeded_pair: Pair) -> Pair:
+    """The same networks with one vector added to every row of W and one number to every bias: the same answers."""
+    networks = copy.deepcopy(seeded_pair.networks)
+    for network in networks.values():
+        with torch.no_grad():
+            network.head_weight.add_(torch.linspace(0, 1, network.head_weight.shape[1]))
+            network.head_bias.add_(3.0)
+    return replace(seeded_pair, networks=networks)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_what_changes_no_answer_changes_no_map(
+    seeded_pair: Pair, moved_pair: Pair, small: np.ndarray, name: str
+) -> None:
+    one, other = (Explanation.of(pair, name, small) for pair in (seeded_pair, moved_pair))
+    with torch.no_grad():
+        raw = [pair.networks[name](pair.tensor(name, small)).logits for pair in (seeded_pair, moved_pair)]
+    assert (raw[0] - raw[1]).abs().max() > 1  # what the networks add up is not the same
+    close = partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4)
+    close(one.probabilities, other.probabilities)
+    close(one.logits, other.logits)
+    close(one.class_maps(), other.class_maps())
+    close(one.iam(2).bias, other.iam(2).bias)
+    close(one.evidence(1, 1).shares, other.evidence(1, 1).shares)
+    for method in ("gradcam", "layercam", "hirescam"):
+        close(one.layer(1, method, 2).values, other.layer(1, method, 2).values)
+    curves = [faithfulness(p, small, e.iam(2), steps=4) for p, e in ((seeded_pair, one), (moved_pair, other))]
+    close(curves[0].deletion.logits, curves[1].deletion.logits)
+
+
 @pytest.mark.parametrize("name", BOTH)
 def test_grad_cam_of_last_stage_is_relu_of_scaled_cam(seeded_pair: Pair, small: np.ndarray, name: str) -> None:
     explanation = Explanation.of(seeded_pair, name, small)
@@ -69,7 +103,7 @@ def test_grad_cam_of_last_stage_is_relu_of_scaled_cam(seeded_pair: Pair, small: 
 def test_the_pass_answers_as_the_network_does(seeded_pair: Pair, small: np.ndarray, student: Explanation) -> None:
     with torch.no_grad():
         logits = seeded_pair.networks["student"](seeded_pair.tensor("student", small)).logits[0]
-    np.testing.assert_allclose(student.logits, logits.numpy(), atol=1e-5)
+    np.testing.assert_allclose(student.logits, (logits - logits.mean()).numpy(), atol=1e-5)
     np.testing.assert_allclose(student.probabilities, torch.softmax(logits / 1.7, 0).numpy(), atol=1e-6)
     best = student.top(2)
     assert best[0][0] == int(logits.argmax()) and best[0][1] > best[1][1]

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from foodkd.distill import instance_maps
 from foodkd.errors import FoodkdError
-from foodkd.nets import Tapped, TappedClassifier
+from foodkd.nets import Tapped, TappedClassifier, centred
 from tests.nets.conftest import CLASSES, Case, calls, hook_count, noise, pinpoint, same_state, snapshot
 
 Built = tuple[Case, TappedClassifier]
@@ -35,7 +36,7 @@ def test_every_cell_lies_inside_the_image(family: Built) -> None:
         assert 0 <= stage.start <= stage.start + stage.step * (stage.height - 1) <= case.size
 
 
-def test_mean_of_the_map_and_bias_make_the_logit(family: Built, photos: Tensor) -> None:
+def test_mean_of_the_map_and_bias_make_the_centred_logit(family: Built, photos: Tensor) -> None:
     case, network = family
     assert network.additive is case.additive
     if not case.additive:
@@ -44,7 +45,11 @@ def test_mean_of_the_map_and_bias_make_the_logit(family: Built, photos: Tensor) 
         tapped = network(photos)
         maps = network.activation_maps(tapped.stages[-1], torch.arange(CLASSES).expand(2, -1))
     assert maps.shape == (2, CLASSES, *tapped.stages[-1].shape[2:])
-    torch.testing.assert_close(maps.mean((2, 3)) + network.head_bias, tapped.logits, rtol=1e-4, atol=1e-4)
+    made = maps.mean((2, 3)) + network.centred_head[1]
+    torch.testing.assert_close(made, tapped.logits - tapped.logits.mean(1, keepdim=True), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(made, centred(tapped.logits), rtol=1e-4, atol=1e-4)
+    every = torch.arange(CLASSES).expand(2, -1)
+    torch.testing.assert_close(maps, instance_maps(tapped.stages[-1], network.head_weight, every))  # the loss's maps
 
 
 def _has_no_such_map(network: TappedClassifier, photos: Tensor) -> None:
@@ -55,7 +60,7 @@ def _has_no_such_map(network: TappedClassifier, photos: Tensor) -> None:
             network.activation_maps(tapped.stages[-1], torch.zeros(2, 1, dtype=torch.int64))
         return
     mean = network.activation_maps(tapped.stages[-1], torch.arange(CLASSES).expand(2, -1)).mean((2, 3))
-    assert not torch.allclose(mean + network.head_bias, tapped.logits, atol=1e-3)
+    assert not torch.allclose(mean + network.centred_head[1], centred(tapped.logits), atol=1e-3)
 
 
 def test_stages_and_logits_are_the_stock_network_s_own(family: Built, photos: Tensor) -> None:

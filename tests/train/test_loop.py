@@ -80,7 +80,7 @@ def test_playback_holds_the_additive_maps_of_a_few_fixed_photos(learned: Path) -
     labels = np.array([photos.labels[photos.ids.index(one)] for one in last["ids"]])
     assert (first["ids"] == last["ids"]).all() and len(labels) == 8
     for name in ("teacher", "student"):
-        bias = pair.networks[name].head_bias.numpy()[labels]
+        bias = pair.networks[name].centred_head[1].numpy()[labels]
         logits = last[f"{name}_logits"][np.arange(8), labels]
         assert np.allclose(last[f"{name}_maps"].mean((1, 2)) + bias, logits, atol=2e-2)
         assert not np.allclose(first[f"{name}_maps"], last[f"{name}_maps"])

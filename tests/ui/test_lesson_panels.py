@@ -218,6 +218,17 @@ def test_the_training_is_played_back(beside: Board, view: View, playback: Playba
     assert panel.count('class="fk-key') == 1  # only KD is known at both points
     other = lesson.lesson_panel(beside, at(view, step=4, played=playback.examples[1]))
     assert "\N{MINUS SIGN}0.40" in other
+    assert "learned alone" not in panel and "together ·" not in panel  # nothing is known of that
+
+
+def test_a_playback_says_where_learning_alone_ended(beside: Board, view: View, playback: Playback) -> None:
+    assert beside.desk.pair.path is not None
+    history = playback.history | {"apart": np.array([1, np.nan])}
+    replace(playback, history=history).save(beside.desk.pair.path / "playback.npz")
+    panel = lesson.lesson_panel(beside, at(view, step=4))
+    first, last = panel.split('class="fk-point"')[1:3]
+    assert "Up to epoch 0.50 each learned alone" in panel
+    assert "each alone ·" in first and "together ·" not in first and "together ·" in last
 
 
 def test_a_damaged_or_foreign_playback_closes_one_step_with_a_sentence(
