@@ -3,14 +3,16 @@
     python -m benchmarks.attention epochs runs/joint --data DATA [--start PAIR] [--offset EPOCHS] [--after FILE]
     python -m benchmarks.attention photos checkpoints/food101-64 --data DATA
     python -m benchmarks.attention faithfulness checkpoints/food101-64 --data DATA
+    python -m benchmarks.attention own PAIR ... --data DATA [--called NAME ...]
     python -m benchmarks.attention terms docs/ablation
 
 `epochs`: agreement of the maps above that of mismatched photos, by stage, at every evaluation of a run (its kept
 weights), after the points of an earlier leg (its epochs.json). `photos`: how the agreement of a photo's (a class's)
 maps goes with the student's being right about it. `faithfulness`: mean areas under deletion and insertion curves of
-both networks, beside chance and the usual class activation map. `terms`: what the IAM term did to the agreement in the
-runs of the ablation. All on photos held out of the training split. Each writes a .json, a .md table and, where there is
-one, a .png figure to docs/attention (or --out).
+both networks, beside chance and the usual class activation map. `own`: agreement of maps less each network's mean map,
+which is alike for all photos since food lies in the middle. `terms`: what the IAM term did to the agreement in the runs
+of the ablation. All on photos held out of the training split. Each writes a .json, a .md table and, where there is one,
+a .png figure to docs/attention (or --out).
 """
 
 from __future__ import annotations
@@ -178,6 +180,33 @@ def _interval(one: dict[str, float]) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
+# --- what both see in this photo and not in any other
+
+
+def own(options: argparse.Namespace) -> None:
+    """How alike both networks' maps are beyond what each network's maps have in common, for one pair or more."""
+    names = options.called or [str(path) for path in options.source]
+    found = {name: _own(Pair.load(path), options.data) for name, path in zip(names, options.source, strict=True)}
+    head = ["pair", "cosine, same photo", "other photo", "of the photo’s own part, same (95 %)", "other"]
+    lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
+    for name, one in found.items():
+        own = one["own"]
+        shown = f"{own['value']:.2f} ({own['low']:.2f} to {own['high']:.2f})"
+        cells = [f"{one['cosine']:.2f}", f"{one['other']:.2f}", shown, f"{one['own_other']:.2f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} |".replace("| -", "| \N{MINUS SIGN}"))
+    _write(options.out, "own", {"pairs": found}, "\n".join(lines) + "\n")
+
+
+def _own(pair: Pair, data: Path) -> dict[str, Any]:
+    """Mean centred cosines of the loss's maps, and of the same maps less each network's mean over the photos."""
+    maps = looked(pair, _validation(pair, data), NETWORKS)[1].values()
+    whole, less = cosines(*maps), cosines(*(each - each.mean(0) for each in maps))
+    same = less[0].numpy()
+    interval = _bootstrap(lambda rows: float(same[rows].mean()), len(same))
+    means = {"cosine": float(whole[0].mean()), "other": float(whole[1].mean())}
+    return {"photos": len(same), **means, "own": interval, "own_other": float(less[1].mean())}
+
+
 # --- what the term does to agreement
 
 
@@ -283,13 +312,14 @@ def _areas_row(name: str, kind: str, one: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Measure one of the four."""
+    """Measure one of the five."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(required=True)
-    for command, default in ((epochs, 303), (photos, 0), (faithfulness, 101), (terms, 0)):
+    for command, default in ((epochs, 303), (photos, 0), (faithfulness, 101), (own, 0), (terms, 0)):
         one = commands.add_parser(command.__name__)
         one.set_defaults(command=command)
-        one.add_argument("source", type=Path, help="a run folder, a checkpoint, or the ablation's results")
+        several = {"nargs": "+"} if command is own else {}
+        one.add_argument("source", type=Path, help="a run folder, a checkpoint, or the ablation's results", **several)
         one.add_argument("--data", type=Path, required=command is not terms)
         one.add_argument("--out", type=Path, default=Path("docs/attention"))
         one.add_argument("--photos", type=int, default=default, help="how many held-out photos, where it is a sample")
@@ -297,6 +327,7 @@ def main() -> None:
         one.add_argument("--after", type=Path, help="epochs.json of the leg before the run")
         one.add_argument("--offset", type=float, default=0.0, help="epochs trained before the run")
         one.add_argument("--control", choices=("cells", "moved"), default="cells")
+        one.add_argument("--called", nargs="+", help="names of the pairs in the table, by default where they lie")
     options = parser.parse_args()
     options.command(options)
 

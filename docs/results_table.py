@@ -192,6 +192,7 @@ KEPT = {
     "epochs": "attention/epochs.md",
     "photos": "attention/photos.md",
     "faithfulness": "attention/faithfulness-cells.md",
+    "own": "attention/own.md",
     "terms": "attention/terms.md",
     "gradients": "gradients/gradients.md",
     "examples": "examples.md",

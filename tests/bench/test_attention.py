@@ -56,6 +56,27 @@ def test_a_network_beside_itself_looks_where_it_looks(tiny_pair: Pair) -> None:
     assert np.array_equal(right["teacher"], right["student"]) and set(labels) == {0, 1, 2, 3}
 
 
+def test_what_every_photo_shows_is_no_agreement_about_a_photo(
+    tiny_pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = torch.Generator().manual_seed(0)
+    middle, photo, other = (torch.randn(n, 36, generator=random) for n in (1, 80, 80))
+    maps = {
+        "a": {"teacher": 5 * middle + photo, "student": 5 * middle + other},  # alike in what all photos show
+        "b": {"teacher": 5 * middle + photo, "student": -5 * middle + photo},
+    }  # alike in what is this photo's
+    monkeypatch.setattr(attention, "_validation", lambda pair, data: None)
+    monkeypatch.setattr(attention, "looked", lambda pair, photos, names: ({}, maps[pair], None))
+    monkeypatch.setattr(attention.Pair, "load", lambda path: path.name)
+    attention.own(argparse.Namespace(source=[Path("a"), Path("b")], data=None, out=tmp_path, called=["one", "two"]))
+    found = json.loads((tmp_path / "own.json").read_text())["pairs"]
+    assert found["one"]["cosine"] > 0.9 and abs(found["one"]["own"]["value"]) < 0.1
+    assert found["two"]["cosine"] < -0.5 and found["two"]["own"]["value"] == pytest.approx(1, abs=1e-3)
+    assert all(abs(one["own_other"]) < 0.1 for one in found.values())
+    assert found["two"]["own"]["low"] <= found["two"]["own"]["value"]
+    assert "| two | \N{MINUS SIGN}0." in (tmp_path / "own.md").read_text()
+
+
 def test_what_all_classes_share_is_what_the_usual_map_has_more(tiny_pair: Pair) -> None:
     (small,) = open_photos("generated", None, "train", resolution=64, limit=1).read([0])
     network = tiny_pair.networks["student"]
