@@ -168,10 +168,13 @@ def _chart(play: Playback, title: str, lines: list[charts.Line], y: charts.Axis,
 
 
 def _epochs(play: Playback) -> charts.Axis:
-    """From the first point to the last, with the epoch written at (some of) the points."""
+    """From the first point to the last, with the epoch written at points that lie far enough apart."""
     low, high = float(play.epochs[0]), float(play.epochs[-1])
-    every = 1 + len(play.epochs) // 8
-    ticks = tuple((float(epoch), f"{epoch:.2f}") for epoch in play.epochs[::-every])
+    written: list[float] = []
+    for epoch in map(float, play.epochs[::-1]):
+        if not written or written[-1] - epoch > (high - low) / 8:
+            written.append(epoch)
+    ticks = tuple((epoch, f"{epoch:.2f}") for epoch in written)
     return charts.Axis(low if low < high else low - 0.1, high, ticks, "epoch")
 
 

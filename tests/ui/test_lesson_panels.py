@@ -22,6 +22,7 @@ from foodkd.ui import lesson, lesson_first, lesson_soft
 from foodkd.ui.charts import percent_axis, with_marker
 from foodkd.ui.handout import handout
 from foodkd.ui.lesson_board import Board, Choices
+from foodkd.ui.lesson_training import _epochs
 from foodkd.ui.session import BOTH, Desk, Example, View, read_examples
 
 
@@ -219,6 +220,14 @@ def test_the_training_is_played_back(beside: Board, view: View, playback: Playba
     other = lesson.lesson_panel(beside, at(view, step=4, played=playback.examples[1]))
     assert "\N{MINUS SIGN}0.40" in other
     assert "learned alone" not in panel and "together ·" not in panel  # nothing is known of that
+
+
+def test_epochs_written_below_the_curves_do_not_run_into_each_other(playback: Playback) -> None:
+    epochs = np.array([7.6, 8.1, 8.6, 14.0, 14.4, 14.8, 15.2])
+    axis = _epochs(replace(playback, epochs=epochs))
+    places = np.array([place for place, _ in axis.ticks])
+    assert places[0] == 15.2 and set(places) <= set(epochs) and len(places) > 3
+    assert np.all(places[:-1] - places[1:] > (axis.high - axis.low) / 8)
 
 
 def test_a_playback_says_where_learning_alone_ended(beside: Board, view: View, playback: Playback) -> None:
