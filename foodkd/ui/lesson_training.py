@@ -43,8 +43,8 @@ def _until(play: Playback) -> str:
     """Where the two began to learn together, if the playback shows them before."""
     if not play.apart.any() or play.apart.all():
         return ""
-    before = play.epochs[play.apart].max()
-    return f" Up to epoch {before:.2f} each learned alone; after it they learned together."
+    before, after = play.epochs[play.apart].max(), play.epochs[~play.apart].min()
+    return f" Up to epoch {before:.2f} each had learned alone, from {after:.2f} on both together."
 
 
 def _picker(board: Board, names: list[str], chosen: str) -> str:

@@ -219,7 +219,7 @@ def test_the_training_is_played_back(beside: Board, view: View, playback: Playba
     assert panel.count('class="fk-key') == 1  # only KD is known at both points
     other = lesson.lesson_panel(beside, at(view, step=4, played=playback.examples[1]))
     assert "\N{MINUS SIGN}0.40" in other
-    assert "learned alone" not in panel and "together ·" not in panel  # nothing is known of that
+    assert "had learned alone" not in panel and "together ·" not in panel  # nothing is known of that
 
 
 def test_epochs_written_below_the_curves_do_not_run_into_each_other(playback: Playback) -> None:
@@ -236,7 +236,7 @@ def test_a_playback_says_where_learning_alone_ended(beside: Board, view: View, p
     replace(playback, history=history).save(beside.desk.pair.path / "playback.npz")
     panel = lesson.lesson_panel(beside, at(view, step=4))
     first, last = panel.split('class="fk-point"')[1:3]
-    assert "Up to epoch 0.50 each learned alone" in panel
+    assert "Up to epoch 0.50 each had learned alone, from 1.00 on both together." in panel
     assert "each alone ·" in first and "together ·" not in first and "together ·" in last
 
 
