@@ -77,9 +77,15 @@ def _softer(row: Row, kd: float, temperature: float = 2.0) -> Row:
     return replace(row, title=title, settings=settings, tried=True)
 
 
+def _mutual(row: Row) -> Row:
+    """A row whose student moves the teacher as strongly as the teacher moves it (r = 1; deep mutual learning)."""
+    return replace(row, title=f"{row.title}, r = 1", settings=(*row.settings, "distill.reverse=1"), tried=True)
+
+
 _ONE_WAY = Row(
     "One-way distillation", ("ce", "kd"), ("distill.mode=one-way", "distill.mld=0", "distill.iam=0"), (STUDENT,)
 )
+_JOINT = Row("Joint", ("ce", "kd"), ("distill.mld=0", "distill.iam=0"))
 _FULL = Row("Joint + MLD + IAM", ("ce", "kd", "mld", "iam"), ())
 
 ROWS = {
@@ -91,13 +97,15 @@ ROWS = {
     "one-way-kd-3": _softer(_ONE_WAY, 3),
     "one-way-kd-10": _softer(_ONE_WAY, 10),
     "one-way-kd-3-tau-4": _softer(_ONE_WAY, 3, 4),
-    "joint-kd": Row("Joint", ("ce", "kd"), ("distill.mld=0", "distill.iam=0")),
+    "joint-kd": _JOINT,
+    "joint-kd-r-1": _mutual(_JOINT),
     "joint-kd-mld": Row("Joint + MLD", ("ce", "kd", "mld"), ("distill.iam=0",)),
     "joint-kd-mld-1": _weighed("mld", 1.0),
     "joint-kd-iam": Row("Joint + IAM", ("ce", "kd", "iam"), ("distill.mld=0",)),
     "joint-kd-iam-0.3": _weighed("iam", 0.3),
     "joint-kd-iam-3": _weighed("iam", 3.0),
     "full": _FULL,
+    "full-r-1": _mutual(_FULL),
     "full-kd-3": _softer(_FULL, 3),
     "full-kd-10": _softer(_FULL, 10),
     "full-kd-3-tau-4": _softer(_FULL, 3, 4),

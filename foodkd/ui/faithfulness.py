@@ -204,8 +204,9 @@ def _areas(results: Sequence[Faithfulness], kind: str, unit: str) -> str:
 
 def _area_row(result: Faithfulness, kind: str, unit: str) -> str:
     (mean, spread), lead = result.random_area(kind, unit), result.lead(kind, unit)
-    plus_minus = _value(spread, unit).lstrip("+")
-    cells = f"<td>{_value(result.curve(kind).area(unit), unit)}</td><td>{_value(mean, unit)} ± {plus_minus}</td>"
+    # Unbroken: a narrow cell breaks before it.
+    plus_minus = f"± {_value(spread, unit).lstrip('+')}".replace(" ", "\N{NO-BREAK SPACE}")
+    cells = f"<td>{_value(result.curve(kind).area(unit), unit)}</td><td>{_value(mean, unit)} {plus_minus}</td>"
     signed = f"{100 * lead:+.1f} %" if unit == "probability" else f"{lead:+.2f}"
     shown = signed.replace("-", "\N{MINUS SIGN}")
     last = f"<td><b>{shown}</b><small>{worth(lead, spread)}</small></td>"
