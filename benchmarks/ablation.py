@@ -78,8 +78,9 @@ def _softer(row: Row, kd: float, temperature: float = 2.0) -> Row:
 
 
 def _mutual(row: Row) -> Row:
-    """A row whose student moves the teacher as strongly as the teacher moves it (r = 1; deep mutual learning)."""
-    return replace(row, title=f"{row.title}, r = 1", settings=(*row.settings, "distill.reverse=1"), tried=True)
+    """A row whose student moves the teacher as strongly as the teacher moves it (deep mutual learning)."""
+    title = f"{row.title}, both ways alike (r = 1)"
+    return replace(row, title=title, settings=(*row.settings, "distill.reverse=1"))
 
 
 _ONE_WAY = Row(
@@ -385,8 +386,12 @@ def _line(
     line |= {"seeds": [run["seed"] for run in runs], **rates, "agreement": agreement}
     order = list(ROWS)
     for key, other in COMPARED.items():
-        compared = STUDENT in one.judged and order.index(row) > order.index(other)
-        line[key] = difference(runs, by_row[other], to=other) if compared else None
+        alike = f"{other}{MUTUAL}"  # of two ways to train the teacher, the row's own
+        to = alike if row.endswith(MUTUAL) and alike in ROWS and alike != row else other
+        compared = STUDENT in one.judged and order.index(row) > order.index(to)
+        line[key] = difference(runs, by_row[to], to=to) if compared else None
+    learned = TEACHER in one.judged and row != ALONE
+    line["teacher_difference"] = difference(runs, by_row[ALONE], to=ALONE, network=TEACHER) if learned else None
     return line
 
 
@@ -395,8 +400,10 @@ COMPARED = {
     "beyond_compute": "student-alone-compute",
     "beyond_one_way": "one-way",
     "beyond_joint": "joint-kd",
+    "beyond_full": "full",
 }
 """What a row's student is compared with, photo by photo: a key of the row -> a row before it."""
+ALONE, MUTUAL = "teacher-alone", "-r-1"
 _IAM = {"matched": "", "mismatched": "_mismatched"}
 
 
@@ -405,9 +412,10 @@ def difference(
     others: Iterable[Mapping[str, Any]],
     *,
     to: str = "student-alone",
+    network: str = STUDENT,
     samples: int = 10_000,
 ) -> dict[str, Any] | None:
-    """The students' gain in top-1 over those of row `to`, paired by seed and photo, with its 95 % interval.
+    """The students' (teachers') gain in top-1 over those of row `to`, paired by seed and photo, with its 95 % interval.
 
     The bootstrap (Efron, 1979) draws photos anew, and seeds where there are several; with one seed it says nothing of
     how much another seed would change, with two or three it says so roughly.
@@ -419,7 +427,7 @@ def difference(
     pairs = [(run, base[run["seed"]]) for run in runs if run["seed"] in base]
     if not pairs:
         return None
-    gains = np.stack([was_right(run) - was_right(other) for run, other in pairs])
+    gains = np.stack([was_right(run, network) - was_right(other, network) for run, other in pairs])
     low, high = np.quantile(_drawn(gains, samples), [0.025, 0.975])
     by_seed = gains.mean(1).tolist()
     return {"to": to, "mean": float(gains.mean()), "low": float(low), "high": float(high), "by_seed": by_seed}
@@ -448,19 +456,31 @@ def was_right(run: Mapping[str, Any], network: str = STUDENT) -> np.ndarray:
 
 
 def markdown(made: Mapping[str, Any]) -> str:
-    """The table for docs/results.md."""
-    heads = ["what teaches the student", "seeds", "student top-1", "top-5", "gain on the student alone (95 %)"]
-    heads += ["on it at equal compute", "on one-way", "on joint", "teacher top-1", "IAM cosine, same photo / other"]
+    """The table for docs/results.md, without comparisons that none of its rows has."""
+    gains = {key: head for key, head in _HEADS.items() if any(row[key] for row in made["rows"])}
+    own = gains.pop("teacher_difference", None)
+    heads = ["what teaches the student", "seeds", "student top-1", "top-5", *gains.values(), "teacher top-1"]
+    heads += [*([own] if own else []), "IAM cosine, same photo / other"]
     lines = [f"| {' | '.join(heads)} |", "|---" + "|--:" * (len(heads) - 1) + "|"]
     for row in made["rows"]:
         cells = [str(len(row["seeds"])), _mean(row["student"], "top1"), _mean(row["student"], "top5")]
-        cells += [interval(row[key]) for key in COMPARED]
-        cells.append(_mean(row["teacher"], "top1"))
+        cells += [*(interval(row[key]) for key in gains), _mean(row["teacher"], "top1")]
+        cells += [interval(row["teacher_difference"])] if own else []
         a = row["agreement"]
         cells.append(f"{np.mean(a['iam_cosine']):.2f} / {np.mean(a['iam_cosine_mismatched']):.2f}" if a else "–")
         numbers = " | ".join(cells).replace("-", "\N{MINUS SIGN}")
         lines.append(f"| {_titled(row)} | {numbers} |")
     return "\n".join(lines) + "\n"
+
+
+_HEADS = {
+    "difference": "gain on the student alone (95 %)",
+    "beyond_compute": "on it at equal compute",
+    "beyond_one_way": "on one-way",
+    "beyond_joint": "on joint",
+    "beyond_full": "on all terms with r = 0.1",
+    "teacher_difference": "its gain on the teacher alone (95 %)",
+}
 
 
 def interval(d: Mapping[str, float] | None) -> str:

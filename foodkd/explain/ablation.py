@@ -33,7 +33,7 @@ class MapCosines(BaseModel):
 
 
 class Difference(BaseModel):
-    """How much more often the student is right than that of row `to`: mean and 95 % interval, as shares."""
+    """How much more often a network is right than that of row `to`: mean and 95 % interval, as shares."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,7 +47,8 @@ class Row(BaseModel):
     """One way to train, and how far its student is ahead of others, each of the same share of the labels.
 
     `difference` is to the student alone, `beyond_compute` to the student alone with as much compute, `beyond_one_way`
-    to the student of a frozen teacher; None where that was not trained.
+    to the student of a frozen teacher, `teacher_difference` of the teacher to the teacher alone; None where that was
+    not trained.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +64,7 @@ class Row(BaseModel):
     difference: Difference | None = None
     beyond_compute: Difference | None = None
     beyond_one_way: Difference | None = None
+    teacher_difference: Difference | None = None
 
 
 class Ablation(BaseModel):

@@ -78,7 +78,9 @@ def _verdict(row: Row) -> str:
     }
     *most, last = [_how_often(d, other) for other, d in against.items() if d is not None]
     clauses = f"{', '.join(most)} and {last}" if most else last
-    return f"With {_labels(row.share)}, a student that learned with a teacher is right {clauses}."
+    own = row.teacher_difference
+    teacher = f" Its teacher is right {_how_often(own, 'the teacher alone')}." if own else ""
+    return f"With {_labels(row.share)}, a student that learned with a teacher is right {clauses}.{teacher}"
 
 
 def _how_often(d: Difference, other: str) -> str:
@@ -117,9 +119,18 @@ def _row(row: Row, ends: tuple[float, float]) -> str:
     agree = _mean(row.agreement.iam_cosine, percent=False) if row.agreement else NONE
     apart = summary(row.agreement.iam_cosine_mismatched) if row.agreement else None
     beside = f"<small>unrelated: {apart.mean:.2f}</small>" if apart else ""
-    values = (_rates(row.student), _interval(row.difference, ends), _rates(row.teacher), agree + beside)
+    values = (_rates(row.student), _interval(row.difference, ends), _teacher(row), agree + beside)
     cells = "".join(map(_cell, HEADS, values))
     return f'<tr data-row="{w.text(row.row)}">{name}{cells}</tr>'
+
+
+def _teacher(row: Row) -> str:
+    """How often the teacher is right, and what learning beside the student brought or cost it."""
+    d = row.teacher_difference
+    if d is None:
+        return _rates(row.teacher)
+    low, mean, high = (w.signed(100 * value, digits=1) for value in (d.low, d.mean, d.high))
+    return f"{_rates(row.teacher)}<small>{mean} points on itself alone ({low} to {high})</small>"
 
 
 def _cell(head: str, value: str) -> str:

@@ -164,15 +164,54 @@ def test_each_share_of_the_labels_is_compared_with_its_own_student_alone(ablatio
     assert "| Joint, 25 % of the labels | 1 | 50.0 |" in ablation.markdown(made)
 
 
+def _keep(folder: Path, rights: dict[str, tuple[list[int], list[int]]]) -> None:
+    """A result of each row: which photos its student and its teacher are right on."""
+    budget = {"batch_size": 8, "coarse": 0.0, "head_start": 0, "sizes": {"student": 64}, "frozen_stages": {"s": 0}}
+    budget["rates"] = {"student": 5e-4}
+    for row, both in rights.items():
+        run = _run(both[0]) | {"row": row, "share": 1.0, "budget": budget, "steps": 5, "command": "python x"}
+        for network, right in zip(("student", "teacher"), both, strict=True):
+            run[network] = {**_run(right)["student"], "top1": float(np.mean(right)), "top5": 1.0}
+        (folder / f"1-0-{row}.json").write_text(json.dumps(run))
+
+
+def test_a_teacher_that_learns_beside_a_student_is_compared_with_the_teacher_alone(
+    ablation: ModuleType, tmp_path: Path
+) -> None:
+    nobody = [0, 0, 0, 0]
+    rights = {"student-alone": (nobody, nobody), "one-way": (nobody, nobody), "teacher-alone": (nobody, [1, 1, 0, 0])}
+    rights |= {"joint-kd": ([1, 1, 1, 0], nobody), "joint-kd-r-1": ([1, 0, 0, 0], nobody)}
+    rights |= {"full": ([1, 0, 0, 0], [1, 0, 0, 0]), "full-r-1": ([1, 1, 0, 0], [1, 1, 1, 0])}
+    _keep(tmp_path, rights)
+    made = ablation.table(tmp_path)
+    rows = {row["row"]: row for row in made["rows"]}
+    assert {name: row["teacher_difference"] and row["teacher_difference"]["mean"] for name, row in rows.items()} == {
+        **dict.fromkeys(("student-alone", "one-way", "teacher-alone")),
+        **{"joint-kd": -0.5, "joint-kd-r-1": -0.5, "full": -0.25, "full-r-1": 0.25},
+    }
+    # What the terms add is asked among rows that treat the teacher alike.
+    on_joint = {name: (row["beyond_joint"]["to"], row["beyond_joint"]["mean"]) for name, row in rows.items()
+                if row["beyond_joint"]}  # fmt: skip
+    assert on_joint == {"joint-kd-r-1": ("joint-kd", -0.5), "full": ("joint-kd", -0.5),
+                        "full-r-1": ("joint-kd-r-1", 0.25)}  # fmt: skip
+    assert rows["full-r-1"]["beyond_full"]["mean"] == 0.25 and rows["full"]["beyond_full"] is None
+    said = ablation.markdown(made)
+    assert "its gain on the teacher alone (95 %)" in said and "on it at equal compute" not in said
+    assert len({line.count("|") for line in said.splitlines()}) == 1
+
+
+def test_both_ways_alike_differs_in_nothing_else(ablation: ModuleType) -> None:
+    common = {"recipe": "smoke", "data": None, "set": [], "steps": 3, "head_start": 2, "holdout": 0.3}
+    for row in ("joint-kd", "full"):
+        made = [ablation.recipe_of(Namespace(**common), name, 1, 1.0, Path("runs")).model_dump()
+                for name in (row, f"{row}-r-1")]  # fmt: skip
+        assert (made[0]["distill"].pop("reverse"), made[1]["distill"].pop("reverse")) == (0.1, 1.0)
+        assert made[0] == made[1]
+
+
 def test_weights_tried_stand_in_the_table_and_not_in_the_app(ablation: ModuleType, tmp_path: Path) -> None:
     rights = {"student-alone": [0, 0], "joint-kd": [1, 0], "joint-kd-iam-0.3": [1, 1]}
-    for row, right in rights.items():
-        budget = {"batch_size": 8, "coarse": 0.0, "head_start": 0, "sizes": {"student": 64}, "frozen_stages": {"s": 0}}
-        budget["rates"] = {"student": 5e-4}
-        run = _run(right) | {"row": row, "share": 1.0, "budget": budget, "steps": 5, "command": "python x"}
-        for network in ("student", "teacher"):
-            run[network] = {**run["student"], "top1": float(np.mean(right)), "top5": 1.0}
-        (tmp_path / f"1-0-{row}.json").write_text(json.dumps(run))
+    _keep(tmp_path, {row: (right, right) for row, right in rights.items()})
     made = ablation.write_table(tmp_path, None)
     assert [row["title"] for row in made["rows"]] == ["Student alone", "Joint", "Joint + IAM at weight 0.3"]
     assert "Joint + IAM at weight 0.3 | 1 | 100.0 |" in (tmp_path / "table.md").read_text()

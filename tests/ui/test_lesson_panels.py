@@ -320,6 +320,7 @@ def test_a_sentence_says_what_the_teacher_was_worth(beside: Board, view: View) -
     assert beside.desk.pair.path is not None
     own = {"difference": _gap(0.026, 0.013, 0.04), "beyond_compute": _gap(-0.049, -0.064, -0.034)}
     few = {"difference": _gap(0.01, -0.004, 0.024), "share": 0.1}
+    few |= {"teacher": {"top1": [0.4]}, "teacher_difference": _gap(0.02, 0.011, 0.031)}
     rows = [
         ROWS[0],
         ROWS[1] | own | {"share": 1.0, "beyond_one_way": _gap(0.004, -0.003, 0.012)},
@@ -337,6 +338,8 @@ def test_a_sentence_says_what_the_teacher_was_worth(beside: Board, view: View) -
     )
     assert second.startswith("With 10 % of the labels, ") and second.count("as far as can be told") == 1
     assert "compute" not in second and "frozen" not in second  # what was not trained is not spoken of
+    assert second.endswith(" Its teacher is right <b>2.0 points more often</b> than the teacher alone (1.1 to 3.1).")
+    assert "+2.0 points on itself alone (+1.1 to +3.1)" in panel
 
 
 def _gap(mean: float, low: float, high: float) -> dict[str, Any]:
