@@ -130,7 +130,7 @@ def _teacher(row: Row) -> str:
     if d is None:
         return _rates(row.teacher)
     low, mean, high = (w.signed(100 * value, digits=1) for value in (d.low, d.mean, d.high))
-    return f"{_rates(row.teacher)}<small>{mean} points on itself alone ({low} to {high})</small>"
+    return f"{_rates(row.teacher)}<small>{mean} on itself alone</small><small>{low} to {high}</small>"
 
 
 def _cell(head: str, value: str) -> str:

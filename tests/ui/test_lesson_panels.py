@@ -339,7 +339,7 @@ def test_a_sentence_says_what_the_teacher_was_worth(beside: Board, view: View) -
     assert second.startswith("With 10 % of the labels, ") and second.count("as far as can be told") == 1
     assert "compute" not in second and "frozen" not in second  # what was not trained is not spoken of
     assert second.endswith(" Its teacher is right <b>2.0 points more often</b> than the teacher alone (1.1 to 3.1).")
-    assert "+2.0 points on itself alone (+1.1 to +3.1)" in panel
+    assert "+2.0 on itself alone</small><small>+1.1 to +3.1</small>" in panel
 
 
 def _gap(mean: float, low: float, high: float) -> dict[str, Any]:
