@@ -33,7 +33,10 @@ class MapCosines(BaseModel):
 
 
 class Difference(BaseModel):
-    """How much more often a network is right than that of row `to`: mean and 95 % interval, as shares."""
+    """How much more often a network is right than that of row `to`: mean and 95 % interval, as shares.
+
+    `by_seed`: the mean of each seed that both rows have.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,6 +44,7 @@ class Difference(BaseModel):
     mean: float
     low: float
     high: float
+    by_seed: tuple[float, ...] = ()
 
 
 class Row(BaseModel):

@@ -87,11 +87,16 @@ def _how_often(d: Difference, other: str) -> str:
     """A difference in words: more, less, or as often as far as the interval allows to tell."""
     low, high = 100 * d.low, 100 * d.high
     if low <= 0 <= high:
-        between = f"{w.signed(low, digits=1)} to {w.signed(high, digits=1)} points"
+        between = f"{w.signed(low, digits=1)} to {w.signed(high, digits=1)} points{_one_seed(d)}"
         return f"<b>as often</b>, as far as can be told, as {other} ({between})"
     least, most = sorted((abs(low), abs(high)))
     words = "more often" if d.mean > 0 else "less often"
-    return f"<b>{abs(100 * d.mean):.1f} points {words}</b> than {other} ({least:.1f} to {most:.1f})"
+    return f"<b>{abs(100 * d.mean):.1f} points {words}</b> than {other} ({least:.1f} to {most:.1f}{_one_seed(d)})"
+
+
+def _one_seed(d: Difference) -> str:
+    """Said where only one seed has both trainings, however many one of them has."""
+    return "; one seed" if len(d.by_seed) == 1 else ""
 
 
 def _labels(share: float) -> str:
@@ -130,7 +135,7 @@ def _teacher(row: Row) -> str:
     if d is None:
         return _rates(row.teacher)
     low, mean, high = (w.signed(100 * value, digits=1) for value in (d.low, d.mean, d.high))
-    return f"{_rates(row.teacher)}<small>{mean} on itself alone</small><small>{low} to {high}</small>"
+    return f"{_rates(row.teacher)}<small>{mean} on itself alone</small><small>{low} to {high}{_one_seed(d)}</small>"
 
 
 def _cell(head: str, value: str) -> str:
