@@ -41,6 +41,9 @@ RESULTS = Path(__file__).resolve().parents[1] / "docs" / "ablation"
 STUDENT, TEACHER = "student", "teacher"
 
 
+_MUTUAL = "distill.reverse=1"
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the table: what it is called, which terms it has, the settings that make it so.
@@ -62,6 +65,11 @@ class Row:
         """Whether its teacher has learned before, alone, and learns no more."""
         return "distill.mode=one-way" in self.settings
 
+    @property
+    def mutual(self) -> bool:
+        """Whether its student moves the teacher as strongly as the teacher moves it (deep mutual learning)."""
+        return _MUTUAL in self.settings
+
 
 def _weighed(term: str, weight: float) -> Row:
     """Joint training with one further term at another weight than the recipe's."""
@@ -80,7 +88,7 @@ def _softer(row: Row, kd: float, temperature: float = 2.0) -> Row:
 def _mutual(row: Row) -> Row:
     """A row whose student moves the teacher as strongly as the teacher moves it (deep mutual learning)."""
     title = f"{row.title}, both ways alike (r = 1)"
-    return replace(row, title=title, settings=(*row.settings, "distill.reverse=1"))
+    return replace(row, title=title, settings=(*row.settings, _MUTUAL))
 
 
 _ONE_WAY = Row(
@@ -386,13 +394,19 @@ def _line(
     line |= {"seeds": [run["seed"] for run in runs], **rates, "agreement": agreement}
     order = list(ROWS)
     for key, other in COMPARED.items():
-        alike = f"{other}{MUTUAL}"  # of two ways to train the teacher, the row's own
-        to = alike if row.endswith(MUTUAL) and alike in ROWS and alike != row else other
+        to = _compared_with(row, other)
         compared = STUDENT in one.judged and order.index(row) > order.index(to)
         line[key] = difference(runs, by_row[to], to=to) if compared else None
     learned = TEACHER in one.judged and row != ALONE
     line["teacher_difference"] = difference(runs, by_row[ALONE], to=ALONE, network=TEACHER) if learned else None
     return line
+
+
+def _compared_with(row: str, other: str) -> str:
+    """The row to compare with: of two ways to train the teacher, the row's own."""
+    twin = _mutual(ROWS[other])
+    twins = [key for key, one in ROWS.items() if ROWS[row].mutual and one == twin and key != row]
+    return twins[0] if twins else other
 
 
 COMPARED = {
@@ -403,7 +417,7 @@ COMPARED = {
     "beyond_full": "full",
 }
 """What a row's student is compared with, photo by photo: a key of the row -> a row before it."""
-ALONE, MUTUAL = "teacher-alone", "-r-1"
+ALONE = "teacher-alone"
 _IAM = {"matched": "", "mismatched": "_mismatched"}
 
 

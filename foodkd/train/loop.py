@@ -110,6 +110,9 @@ class Trainer:
                 network.geometry(size)
         teacher.freeze(recipe.teacher_learning.frozen_stages)
         student.freeze(recipe.student_learning.frozen_stages)
+        for network, learning in ((teacher, recipe.teacher_learning), (student, recipe.student_learning)):
+            if learning.frozen_norms:
+                network.freeze_norms()
         # The smallest sizes: a term with no cells to compare there would teach nothing for most steps.
         sizes = self._sizes(0.0)
         precision = (recipe.teacher_learning.precision, recipe.student_learning.precision)
@@ -165,8 +168,6 @@ class Trainer:
 
     def run_all(self) -> None:
         """Every step that is left, with evaluations and saves on the way."""
-        if self.step == 0 and self.recipe.train.recalibrate:
-            self._recalibrate(self.distiller, self.recipe.train.recalibrate)
         saved = time.monotonic()
         self.distiller.train()
         for step, photos, labels in self._reads():
@@ -181,8 +182,9 @@ class Trainer:
         self._finish()
 
     def _one_step(self, step: int, photos: np.ndarray, labels: Tensor) -> dict[str, float]:
-        torch.manual_seed(_key(self.recipe.seed, "dropout", step, self.accelerator.process_index))
         progress = step / self.steps
+        self._measure_norms(step)
+        torch.manual_seed(_key(self.recipe.seed, "dropout", step, self.accelerator.process_index))
         batch = self._batch(step, photos, labels, progress)
         terms = self.stepping(batch.images, batch.targets, progress)
         if not torch.isfinite(terms["loss"]):
@@ -228,23 +230,35 @@ class Trainer:
                 tensors = ([averages[key] for key in moving], [current[key] for key in moving])
                 averaged(self.recipe.train.ema, *tensors, self.step)
 
-    def _recalibrate(self, distiller: JointDistiller, count: int) -> None:
-        for name in self.trained:
-            index = 0 if name == "teacher" else 1
-            reads = (self._read(step) for step in range(count))
-            batches = (self._batch(s, p, y, 1.0).images[index] for s, (p, y) in enumerate(reads))
-            precision = self.distiller.precision[index]
-            device = self.accelerator.device.type
-            with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-                recalibrate(distiller.networks[name], batches)
+    def _measure_norms(self, step: int) -> None:
+        """Measure the batch norms before the first step, and frozen ones where the size of the inputs changes."""
+        count = self.recipe.train.recalibrate
+        for index, name in enumerate(("teacher", "student")):
+            size, before = (self._sizes(s / self.steps)[index] for s in (step, max(0, step - 1)))
+            frozen = getattr(self.recipe, f"{name}_learning").frozen_norms
+            if count and name in self.trained and (step == 0 or (frozen and size != before)):
+                batches = (self._batch(s, *self._read(s), step / self.steps if frozen else 1.0) for s in range(count))
+                self._recalibrate(self.distiller, name, (batch.images[index] for batch in batches))
+
+    def _plain(self, name: str, count: int) -> Iterator[Tensor]:
+        """Batches of training photos as a network meets photos afterwards: whole, at its full size."""
+        size = int(getattr(self.recipe, name).size)
+        for step in range(count):
+            images = self.preprocessing.tensor(torch.from_numpy(self._read(step)[0]), size)
+            yield images.to(self.accelerator.device).contiguous(memory_format=torch.channels_last)
+
+    def _recalibrate(self, distiller: JointDistiller, name: str, batches: Iterator[Tensor]) -> None:
+        low = getattr(self.recipe, f"{name}_learning").precision == "bfloat16"
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=low):
+            recalibrate(distiller.networks[name], batches)
 
     # 3. Looking at it, and keeping it.
 
     def _evaluate(self) -> None:
         if self.accelerator.is_main_process:
             judged = copy.deepcopy(self.average or self.distiller).eval()
-            if self.recipe.train.norm_batches:
-                self._recalibrate(judged, self.recipe.train.norm_batches)
+            for name in self.trained if self.recipe.train.norm_batches else ():
+                self._recalibrate(judged, name, self._plain(name, self.recipe.train.norm_batches))
             line: dict[str, Any] = {"step": self.step, "epoch": self.step / self.per_epoch, **self.report.means()}
             temperatures = {name: self._judge(judged, name, line) for name in self.judged}
             self.history.append(line)

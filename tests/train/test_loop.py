@@ -255,17 +255,65 @@ def test_precision_is_each_networks_own(tiny: Tiny, tmp_path: Path) -> None:
     assert all(value.dtype == torch.float32 for value in taught.distiller(batch.images, batch.targets).values())
 
 
-def test_recalibration_measures_the_training_photos(tiny: Tiny, tmp_path: Path) -> None:
-    taught = trainer(tiny(), tmp_path / "run")
-    network = taught.distiller.networks["student"]
-    first = next(m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
+def first_norm(network: torch.nn.Module) -> torch.nn.BatchNorm2d:
+    return next(m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
+
+
+def mean_of_first(network: torch.nn.Module, batches: list[torch.Tensor]) -> torch.Tensor:
+    """What the first norm meets, on average."""
     convolution = next(m for m in network.modules() if isinstance(m, torch.nn.Conv2d))
-    taught._recalibrate(taught.distiller, 3)
-    inputs = [taught._batch(s, *taught._read(s), 1.0).images[1] for s in range(3)]
     with torch.no_grad():
-        expected = torch.stack([convolution(x).mean((0, 2, 3)) for x in inputs]).mean(0)
-    assert torch.allclose(first.running_mean, expected, atol=1e-5)
+        return torch.stack([convolution(x).mean((0, 2, 3)) for x in batches]).mean(0)
+
+
+def test_recalibration_measures_the_training_photos(tiny: Tiny, tmp_path: Path) -> None:
+    taught = trainer(tiny("train.recalibrate=3"), tmp_path / "run")
+    network = taught.distiller.networks["student"]
+    taught._measure_norms(0)
+    inputs = [taught._batch(s, *taught._read(s), 1.0).images[1] for s in range(3)]
+    first = first_norm(network)
+    assert torch.allclose(first.running_mean, mean_of_first(network, inputs), atol=1e-5)
     assert first.momentum == 0.1
+
+
+def test_what_is_judged_is_measured_on_photos_as_they_are(tiny: Tiny, tmp_path: Path) -> None:
+    recipe = tiny("train.norm_batches=2", "train.coarse=0.9", "augment.scale=[0.2,0.3]")
+    taught = trainer(recipe, tmp_path / "run")
+    taught._evaluate()
+    network = Pair.load(tmp_path / "run" / "last").networks["student"]
+    photos = [torch.from_numpy(taught._read(step)[0]) for step in range(2)]
+    plain = [taught.preprocessing.tensor(one, recipe.student.size) for one in photos]
+    found = first_norm(network).running_mean
+    assert torch.allclose(found, mean_of_first(network, plain), atol=1e-3)  # weights of 16 bits
+    augmented = [taught._batch(s, *taught._read(s), 1.0).images[1] for s in range(2)]
+    assert not torch.allclose(found, mean_of_first(network, augmented), atol=1e-3)
+
+
+def test_frozen_norms_stay_as_measured_until_the_inputs_grow(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny("teacher_learning.frozen_norms=true", "train.recalibrate=2", "train.coarse=0.5", "train.epochs=2")
+    taught = trainer(recipe, tmp_path / "run")
+    seen: list[dict[str, torch.Tensor]] = []
+    step = taught._one_step
+
+    def one_step(number: int, photos: np.ndarray, labels: torch.Tensor) -> dict[str, float]:
+        values = step(number, photos, labels)
+        seen.append({n: first_norm(taught.distiller.networks[n]).running_mean.clone() for n in ("teacher", "student")})
+        return values
+
+    monkeypatch.setattr(taught, "_one_step", one_step)
+    taught.run_all()
+    sizes = [taught._sizes(number / taught.steps)[0] for number in range(taught.steps)]
+    assert len(set(sizes)) == 2
+    for number in range(1, taught.steps):
+        moved = {name: not torch.equal(seen[number][name], seen[number - 1][name]) for name in seen[0]}
+        assert moved == {"teacher": sizes[number] != sizes[number - 1], "student": True}
+
+
+def test_frozen_norms_ask_for_a_measurement(tiny: Tiny) -> None:
+    with pytest.raises(FoodkdError, match=r"student_learning\.frozen_norms needs train\.recalibrate"):
+        tiny("student_learning.frozen_norms=true", "train.recalibrate=0")
 
 
 def test_a_loss_that_is_no_number_ends_in_a_sentence(
