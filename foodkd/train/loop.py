@@ -237,11 +237,26 @@ class Trainer:
             size, before = (self._sizes(s / self.steps)[index] for s in (step, max(0, step - 1)))
             frozen = getattr(self.recipe, f"{name}_learning").frozen_norms
             if count and name in self.trained and (step == 0 or (frozen and size != before)):
-                batches = (self._batch(s, *self._read(s), step / self.steps if frozen else 1.0) for s in range(count))
-                self._recalibrate(self.distiller, name, (batch.images[index] for batch in batches))
+                batches = self._augmented(index, count, step / self.steps if frozen else 1.0)
+                self._recalibrate(self.distiller, name, batches)
+
+    def _measure_judged(self, judged: JointDistiller) -> None:
+        """Measure the batch norms of the weights that are evaluated and saved."""
+        train = self.recipe.train
+        for index, name in enumerate(("teacher", "student")):
+            if train.norm_batches and name in self.trained:
+                plain = train.norm_photos == "plain"
+                count = train.norm_batches
+                self._recalibrate(
+                    judged, name, self._plain(name, count) if plain else self._augmented(index, count, 1.0)
+                )
+
+    def _augmented(self, index: int, count: int, progress: float) -> Iterator[Tensor]:
+        """The first batches of training photos, as a network meets them at that point of the training."""
+        return (self._batch(step, *self._read(step), progress).images[index] for step in range(count))
 
     def _plain(self, name: str, count: int) -> Iterator[Tensor]:
-        """Batches of training photos as a network meets photos afterwards: whole, at its full size."""
+        """The same photos as a network meets photos afterwards: whole, at its full size."""
         size = int(getattr(self.recipe, name).size)
         for step in range(count):
             images = self.preprocessing.tensor(torch.from_numpy(self._read(step)[0]), size)
@@ -257,8 +272,7 @@ class Trainer:
     def _evaluate(self) -> None:
         if self.accelerator.is_main_process:
             judged = copy.deepcopy(self.average or self.distiller).eval()
-            for name in self.trained if self.recipe.train.norm_batches else ():
-                self._recalibrate(judged, name, self._plain(name, self.recipe.train.norm_batches))
+            self._measure_judged(judged)
             line: dict[str, Any] = {"step": self.step, "epoch": self.step / self.per_epoch, **self.report.means()}
             temperatures = {name: self._judge(judged, name, line) for name in self.judged}
             self.history.append(line)

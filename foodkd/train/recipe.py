@@ -99,8 +99,9 @@ class TrainSettings(_Settings):
         coarse_scale: their size as a share of the full one.
         recalibrate: batches on which batch-norm statistics are measured before the first step (after a stride was
             taken out), augmented as in training; frozen ones again where the size of the inputs changes.
-        norm_batches: the same for the weights that are evaluated and saved, on photos as they are met afterwards, not
-            augmented; the running statistics are of augmented photos, and lag behind. 0 leaves them.
+        norm_batches: the same for the weights that are evaluated and saved, as their average lags behind; 0 leaves the
+            running ones.
+        norm_photos: those batches "plain", as photos are met afterwards, or "augmented" as in training.
         workers: threads that read photos ahead.
     """
 
@@ -116,6 +117,7 @@ class TrainSettings(_Settings):
     coarse_scale: float = Field(default=0.75, gt=0, le=1)
     recalibrate: int = Field(default=0, ge=0)
     norm_batches: int = Field(default=0, ge=0)
+    norm_photos: Literal["plain", "augmented"] = "plain"
     workers: int = Field(default=1, ge=1)
 
 
