@@ -61,7 +61,11 @@ def test_trials_are_trained_once_and_tabled(
     runs = trials.read(tmp_path / "results")
     assert list(runs) == ["as-it-is", "batch-16", "smoothing"]
     assert (runs["as-it-is"]["steps"], runs["batch-16"]["steps"]) == (3, 2)
-    assert runs["smoothing"]["training"]["ce_student"] > runs["as-it-is"]["training"]["ce_student"]
+    assert runs["smoothing"]["training"]["ce_student"] != runs["as-it-is"]["training"]["ce_student"]
+    recipes = {path.parts[-3]: json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*/*/recipe.json")}
+    assert {name: recipe["distill"]["student_smoothing"] for name, recipe in recipes.items()} == {
+        "as-it-is": 0.0, "batch-16": 0.0, "smoothing": 0.1,
+    }  # fmt: skip
     table = (tmp_path / "results" / "table.md").read_text(encoding="utf-8")
     assert "| 16 photos a step | 2 |" in table and "| the settings as they are | 3 |" in table
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").glob("*/*.json")}
