@@ -110,9 +110,6 @@ class Trainer:
                 network.geometry(size)
         teacher.freeze(recipe.teacher_learning.frozen_stages)
         student.freeze(recipe.student_learning.frozen_stages)
-        for network, learning in ((teacher, recipe.teacher_learning), (student, recipe.student_learning)):
-            if learning.frozen_norms:
-                network.freeze_norms()
         # The smallest sizes: a term with no cells to compare there would teach nothing for most steps.
         sizes = self._sizes(0.0)
         precision = (recipe.teacher_learning.precision, recipe.student_learning.precision)
@@ -168,6 +165,8 @@ class Trainer:
 
     def run_all(self) -> None:
         """Every step that is left, with evaluations and saves on the way."""
+        if self.step == 0:
+            self._recalibrate(self.distiller, self.recipe.train.recalibrate, "augmented")
         saved = time.monotonic()
         self.distiller.train()
         for step, photos, labels in self._reads():
@@ -182,9 +181,8 @@ class Trainer:
         self._finish()
 
     def _one_step(self, step: int, photos: np.ndarray, labels: Tensor) -> dict[str, float]:
-        progress = step / self.steps
-        self._measure_norms(step)
         torch.manual_seed(_key(self.recipe.seed, "dropout", step, self.accelerator.process_index))
+        progress = step / self.steps
         batch = self._batch(step, photos, labels, progress)
         terms = self.stepping(batch.images, batch.targets, progress)
         if not torch.isfinite(terms["loss"]):
@@ -230,49 +228,31 @@ class Trainer:
                 tensors = ([averages[key] for key in moving], [current[key] for key in moving])
                 averaged(self.recipe.train.ema, *tensors, self.step)
 
-    def _measure_norms(self, step: int) -> None:
-        """Measure the batch norms before the first step, and frozen ones where the size of the inputs changes."""
-        count = self.recipe.train.recalibrate
+    def _recalibrate(self, distiller: JointDistiller, count: int, photos: str) -> None:
+        """Measure the batch norms on the first batches of training photos, "plain" or "augmented"."""
         for index, name in enumerate(("teacher", "student")):
-            size, before = (self._sizes(s / self.steps)[index] for s in (step, max(0, step - 1)))
-            frozen = getattr(self.recipe, f"{name}_learning").frozen_norms
-            if count and name in self.trained and (step == 0 or (frozen and size != before)):
-                batches = self._augmented(index, count, step / self.steps if frozen else 1.0)
-                self._recalibrate(self.distiller, name, batches)
+            if count and name in self.trained:
+                low = self.distiller.precision[index] == "bfloat16"
+                with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=low):
+                    recalibrate(distiller.networks[name], self._inputs(index, count, photos))
 
-    def _measure_judged(self, judged: JointDistiller) -> None:
-        """Measure the batch norms of the weights that are evaluated and saved."""
-        train = self.recipe.train
-        for index, name in enumerate(("teacher", "student")):
-            if train.norm_batches and name in self.trained:
-                plain = train.norm_photos == "plain"
-                count = train.norm_batches
-                self._recalibrate(
-                    judged, name, self._plain(name, count) if plain else self._augmented(index, count, 1.0)
-                )
-
-    def _augmented(self, index: int, count: int, progress: float) -> Iterator[Tensor]:
-        """The first batches of training photos, as a network meets them at that point of the training."""
-        return (self._batch(step, *self._read(step), progress).images[index] for step in range(count))
-
-    def _plain(self, name: str, count: int) -> Iterator[Tensor]:
-        """The same photos as a network meets photos afterwards: whole, at its full size."""
-        size = int(getattr(self.recipe, name).size)
+    def _inputs(self, index: int, count: int, photos: str) -> Iterator[Tensor]:
+        """Batches at a network's full size: as in training, or whole, as it meets photos afterwards."""
+        size = (self.recipe.teacher.size, self.recipe.student.size)[index]
         for step in range(count):
-            images = self.preprocessing.tensor(torch.from_numpy(self._read(step)[0]), size)
-            yield images.to(self.accelerator.device).contiguous(memory_format=torch.channels_last)
-
-    def _recalibrate(self, distiller: JointDistiller, name: str, batches: Iterator[Tensor]) -> None:
-        low = getattr(self.recipe, f"{name}_learning").precision == "bfloat16"
-        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=low):
-            recalibrate(distiller.networks[name], batches)
+            read, labels = self._read(step)
+            if photos == "augmented":
+                yield self._batch(step, read, labels, 1.0).images[index]
+            else:
+                images = self.preprocessing.tensor(torch.from_numpy(read), size).to(self.accelerator.device)
+                yield images.contiguous(memory_format=torch.channels_last)
 
     # 3. Looking at it, and keeping it.
 
     def _evaluate(self) -> None:
         if self.accelerator.is_main_process:
             judged = copy.deepcopy(self.average or self.distiller).eval()
-            self._measure_judged(judged)
+            self._recalibrate(judged, self.recipe.train.norm_batches, self.recipe.train.norm_photos)
             line: dict[str, Any] = {"step": self.step, "epoch": self.step / self.per_epoch, **self.report.means()}
             temperatures = {name: self._judge(judged, name, line) for name in self.judged}
             self.history.append(line)

@@ -67,9 +67,6 @@ class LearningSettings(_Settings):
         weight_decay: on weights, not on biases or norms.
         clip: largest norm of the gradient, per network; 0 for none.
         frozen_stages: the first stages that stay as they started; fine-tuning is a quarter faster with one.
-        frozen_norms: batch norms use their measured statistics in training, too, as they do afterwards, instead of each
-            batch's own; needs `train.recalibrate`. For fine-tuning in small batches, where a few photos that excite a
-            channel far more than others make up the whole variance of their batch.
         precision: of its passes. bfloat16 helps networks of dense convolutions and hurts depthwise ones on CPUs.
     """
 
@@ -78,7 +75,6 @@ class LearningSettings(_Settings):
     weight_decay: float = Field(default=0.02, ge=0)
     clip: float = Field(default=2.0, ge=0)
     frozen_stages: int = Field(default=0, ge=0, le=4)
-    frozen_norms: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -98,7 +94,7 @@ class TrainSettings(_Settings):
         coarse: share of the training done on smaller inputs (progressive resolution); 0 for none.
         coarse_scale: their size as a share of the full one.
         recalibrate: batches on which batch-norm statistics are measured before the first step (after a stride was
-            taken out), augmented as in training; frozen ones again where the size of the inputs changes.
+            taken out), augmented as in training.
         norm_batches: the same for the weights that are evaluated and saved, as their average lags behind; 0 leaves the
             running ones.
         norm_photos: those batches "plain", as photos are met afterwards, or "augmented" as in training.
@@ -143,13 +139,6 @@ class Recipe(_Settings):
     distill: DistillSettings = DistillSettings()
     augment: Augmentation = Augmentation()
     train: TrainSettings = TrainSettings()
-
-    @model_validator(mode="after")
-    def _frozen_norms_are_measured(self) -> Recipe:
-        for name in ("teacher", "student"):
-            if getattr(self, f"{name}_learning").frozen_norms and not self.train.recalibrate:
-                raise ValueError(f"{name}_learning.frozen_norms needs train.recalibrate = 1 or more, such as 64")
-        return self
 
     @model_validator(mode="after")
     def _a_frozen_teacher_knows_something(self) -> Recipe:

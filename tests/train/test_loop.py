@@ -267,26 +267,25 @@ def mean_of_first(network: torch.nn.Module, batches: list[torch.Tensor]) -> torc
 
 
 def test_recalibration_measures_the_training_photos(tiny: Tiny, tmp_path: Path) -> None:
-    taught = trainer(tiny("train.recalibrate=3"), tmp_path / "run")
+    taught = trainer(tiny(), tmp_path / "run")
     network = taught.distiller.networks["student"]
-    taught._measure_norms(0)
+    taught._recalibrate(taught.distiller, 3, "augmented")
     inputs = [taught._batch(s, *taught._read(s), 1.0).images[1] for s in range(3)]
     first = first_norm(network)
     assert torch.allclose(first.running_mean, mean_of_first(network, inputs), atol=1e-5)
     assert first.momentum == 0.1
 
 
-@pytest.mark.parametrize("photos", ["plain", "augmented"])
-def test_what_is_judged_is_measured_on_photos_as_asked_for(tiny: Tiny, tmp_path: Path, photos: str) -> None:
-    more = [
-        "train.coarse=0.9",
-        "augment.scale=[0.2,0.3]",
-        *([] if photos == "plain" else [f"train.norm_photos={photos}"]),
-    ]
-    recipe = tiny("train.norm_batches=2", *more)
+@pytest.mark.parametrize(("photos", "more"), [("plain", []), ("augmented", ["train.norm_photos=augmented"])])
+def test_what_is_judged_is_measured_on_photos_as_asked_for(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: str, more: list[str]
+) -> None:
+    recipe = tiny("train.norm_batches=2", "train.coarse=0.9", "augment.scale=[0.2,0.3]", *more)
     taught = trainer(recipe, tmp_path / "run")
-    taught._measure_judged(taught.distiller)
-    network = taught.distiller.networks["student"]
+    kept: list[Any] = []
+    monkeypatch.setattr(taught, "_keep", lambda judged, *_: kept.append(judged))
+    taught._evaluate()
+    network = kept[0].networks["student"]
     batches = [taught._read(step) for step in range(2)]
     inputs = {
         "plain": [taught.preprocessing.tensor(torch.from_numpy(one), recipe.student.size) for one, _ in batches],
@@ -295,33 +294,6 @@ def test_what_is_judged_is_measured_on_photos_as_asked_for(tiny: Tiny, tmp_path:
     found = first_norm(network).running_mean
     alike = {key: torch.allclose(found, mean_of_first(network, x), atol=1e-5) for key, x in inputs.items()}
     assert alike == {key: key == photos for key in inputs}
-
-
-def test_frozen_norms_stay_as_measured_until_the_inputs_grow(
-    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = tiny("teacher_learning.frozen_norms=true", "train.recalibrate=2", "train.coarse=0.5", "train.epochs=2")
-    taught = trainer(recipe, tmp_path / "run")
-    seen: list[dict[str, torch.Tensor]] = []
-    step = taught._one_step
-
-    def one_step(number: int, photos: np.ndarray, labels: torch.Tensor) -> dict[str, float]:
-        values = step(number, photos, labels)
-        seen.append({n: first_norm(taught.distiller.networks[n]).running_mean.clone() for n in ("teacher", "student")})
-        return values
-
-    monkeypatch.setattr(taught, "_one_step", one_step)
-    taught.run_all()
-    sizes = [taught._sizes(number / taught.steps)[0] for number in range(taught.steps)]
-    assert len(set(sizes)) == 2
-    for number in range(1, taught.steps):
-        moved = {name: not torch.equal(seen[number][name], seen[number - 1][name]) for name in seen[0]}
-        assert moved == {"teacher": sizes[number] != sizes[number - 1], "student": True}
-
-
-def test_frozen_norms_ask_for_a_measurement(tiny: Tiny) -> None:
-    with pytest.raises(FoodkdError, match=r"student_learning\.frozen_norms needs train\.recalibrate"):
-        tiny("student_learning.frozen_norms=true", "train.recalibrate=0")
 
 
 def test_a_loss_that_is_no_number_ends_in_a_sentence(
