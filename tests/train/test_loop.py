@@ -284,6 +284,7 @@ def test_what_is_judged_is_measured_on_photos_as_asked_for(
     taught = trainer(recipe, tmp_path / "run")
     kept: list[Any] = []
     monkeypatch.setattr(taught, "_keep", lambda judged, *_: kept.append(judged))
+    monkeypatch.setattr(taught.report, "evaluated", lambda *_: None)
     taught._evaluate()
     network = kept[0].networks["student"]
     batches = [taught._read(step) for step in range(2)]
