@@ -35,7 +35,7 @@ MAP_PHOTOS = 303
 """Validation photos for the agreement of maps: three of each of 101 classes."""
 
 
-TRAINED = ("recipe", "starting_weights", "training", "averaged")
+TRAINED = ("recipe", "starting_weights", "training", "averaged", "refit")
 """What pair.json says about how networks came about."""
 BESIDE = ("README.md", "ablation.json", "playback.npz")
 

@@ -1,16 +1,18 @@
 """Keeps a training for playback: what both networks said of the example pictures after every evaluation of a run.
 
     python -m benchmarks.playback RUN --examples assets/examples --out checkpoints/food101-64/playback.npz
-        [--start DIR] [--offset EPOCHS] [--after FILE]
+        [--start DIR] [--offset EPOCHS] [--after FILE] [--other TEXT]
 
 RUN is a run folder with its kept weights (train.keep_weights) and history.jsonl; --start adds the pair that it started
-from, --offset the epochs that were trained before, --after the points of an earlier leg's playback.
+from, --offset the epochs that were trained before, --after the points of an earlier leg's playback, --other says what
+training it is where it is kept beside a pair that came of another.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -30,6 +32,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, default=None)
     parser.add_argument("--offset", type=float, default=0.0)
     parser.add_argument("--after", type=Path, default=None)
+    parser.add_argument("--other", default="", help="what training this is, if not that of the pair it is kept beside")
     options = parser.parse_args()
     pictures = read_pictures(options.examples)
     with tqdm(unit="checkpoint") as bar:
@@ -38,7 +41,7 @@ def main() -> None:
         )
     if options.after is not None:
         play = play.after(Playback.load(options.after))
-    play.save(options.out)
+    replace(play, other=options.other).save(options.out)
     size = options.out.stat().st_size
     print(f"{options.out}: {len(play.epochs)} points, {len(play.examples)} pictures, {size / 1000:.0f} kB")
 

@@ -55,6 +55,7 @@ class Playback:
         cosine: of the two maps, each less its own mean, -1..1, (P, E).
         history: what the run noted by name ("kd", "gradient/student", "teacher/top1"), each (P,), nan where unknown;
             "apart" is 1 where each network still learned alone (`benchmarks/side_by_side.py`).
+        other: what training this is, where it is not the one of the pair beside which it is kept; else empty.
     """
 
     classes: tuple[str, ...]
@@ -68,6 +69,7 @@ class Playback:
     place: dict[str, np.ndarray]
     cosine: np.ndarray
     history: dict[str, np.ndarray]
+    other: str = ""
 
     @property
     def apart(self) -> np.ndarray:
@@ -124,6 +126,7 @@ class Playback:
             arrays |= {f"{name}.sure": self.sure[name].astype(np.float16)}
             arrays |= {f"{name}.dish": self.dish[name].astype(np.float16)}
         arrays["history.names"] = np.array(list(self.history), dtype=np.str_)
+        arrays["other"] = np.array(self.other, dtype=np.str_)
         rows = [self.history[name] for name in self.history]
         arrays["history"] = np.array(rows, np.float32).reshape(len(rows), len(self.epochs))
         return _KEPT.write(path, arrays)
@@ -155,6 +158,7 @@ class Playback:
             epochs=arrays["epochs"],
             cosine=arrays["cosine"],
             history={str(name): row for name, row in zip(names, rows, strict=True)},
+            other=str(arrays["other"]) if "other" in arrays else "",
             **per,
         )
 

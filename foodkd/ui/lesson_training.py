@@ -28,7 +28,7 @@ def panel(board: Board, view: View, choices: Choices) -> str:
     index = play.examples.index(name)
     said = w.note(
         f"Both maps for <b>{w.dish(play.classes[int(play.dishes[index])])}</b>, from the first evaluation to the last: "
-        f"watch where they look, and when a first answer changes.{_until(play)}",
+        f"watch where they look, and when a first answer changes.{_until(play)}{_other(play)}",
         limits="A few evaluations of one training: another training of the same networks would take other turns.",
     )
     picker = _picker(board, names, name)
@@ -45,6 +45,11 @@ def _until(play: Playback) -> str:
         return ""
     before, after = play.epochs[play.apart].max(), play.epochs[~play.apart].min()
     return f" Up to epoch {before:.2f} each had learned alone, from {after:.2f} on both together."
+
+
+def _other(play: Playback) -> str:
+    """Whose training this is, where it is not this pair's own."""
+    return f" <b>Not this pair’s own training</b>, but {w.text(play.other)}." if play.other else ""
 
 
 def _picker(board: Board, names: list[str], chosen: str) -> str:

@@ -237,7 +237,15 @@ def test_a_playback_says_where_learning_alone_ended(beside: Board, view: View, p
     panel = lesson.lesson_panel(beside, at(view, step=4))
     first, last = panel.split('class="fk-point"')[1:3]
     assert "Up to epoch 0.50 each had learned alone, from 1.00 on both together." in panel
+    assert "Not this pair’s own" not in panel
     assert "each alone ·" in first and "together ·" not in first and "together ·" in last
+
+
+def test_a_playback_of_another_training_says_so(beside: Board, view: View, playback: Playback) -> None:
+    assert beside.desk.pair.path is not None
+    replace(playback, other="that of <an older> pair").save(beside.desk.pair.path / "playback.npz")
+    page = lesson.lesson_panel(beside, at(view, step=4))
+    assert "Not this pair’s own training</b>, but that of &lt;an older&gt; pair." in page
 
 
 def test_a_damaged_or_foreign_playback_closes_one_step_with_a_sentence(
