@@ -214,6 +214,7 @@ def make_playback(
     assert known is not None
     shown = _known_of(pictures, known)
     history = _columns([line for _, _, line in points])
+    per: dict[str, Any] = {part: _stacked(looks, part) for part in _PER_NETWORK}
     return Playback(
         classes=known,
         examples=tuple(picture.name for picture in shown),
@@ -221,7 +222,7 @@ def make_playback(
         epochs=np.array([epoch for _, epoch, _ in points]),
         cosine=np.stack([look["cosine"] for look in looks]),
         history=history,
-        **{part: _stacked(looks, part) for part in _PER_NETWORK},
+        **per,
     )
 
 
