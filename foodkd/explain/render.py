@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image
 
 from foodkd.errors import FoodkdError
@@ -277,7 +278,9 @@ def _row(tiles: Sequence[np.ndarray], columns: int, width: int, gap: int) -> np.
 def _placed(values: np.ndarray, start: float, step: float, size: int, side: int, form: str) -> np.ndarray:
     """Cells to pixels, in image coordinates; a cubic's overshoot never leaves the range of the values."""
     down, across = (_weights(count, start, step, size, side, form) for count in values.shape)
-    placed = down @ values.astype(np.float32) @ across.T
+    # numpy's own threads would go on waiting for more at full speed, and slow the networks' down meanwhile.
+    first, cells, second = (torch.from_numpy(part) for part in (down, values.astype(np.float32), across))
+    placed = (first @ cells @ second.T).numpy()
     return np.clip(placed, values.min(), values.max())
 
 
