@@ -38,6 +38,11 @@ def batches(pair: Pair, photos: Photos, size: int, count: int, norms: str) -> It
         yield batch.images[0].contiguous(memory_format=torch.channels_last)
 
 
+def trained(pair: Pair) -> list[str]:
+    """Names of the networks that the run trained; of a pair that has shipped, both."""
+    return list(pair.info.get("trained", ("teacher", "student")))
+
+
 def refit(pair: Pair, train: Photos, held: Photos, *, size: int | None, count: int, norms: str) -> Pair:
     """The pair's trained networks with norms of `count` batches at the training's size, to be shown photos at `size`.
 
@@ -52,7 +57,7 @@ def refit(pair: Pair, train: Photos, held: Photos, *, size: int | None, count: i
     networks, settings, temperatures = dict(pair.networks), dict(pair.settings), dict(pair.temperatures)
     found: dict[str, object] = {"norms": norms if count else "kept", "photos": BATCH * count}
     labels = labels_for(pair, held)
-    for name in pair.info["trained"]:
+    for name in trained(pair):
         networks[name] = copy.deepcopy(pair.networks[name])
         if count:
             recalibrate(networks[name], batches(pair, train, pair.sizes[name], count, norms))
@@ -65,13 +70,19 @@ def refit(pair: Pair, train: Photos, held: Photos, *, size: int | None, count: i
     return replace(pair, networks=networks, settings=settings, temperatures=temperatures, info=info)
 
 
+def _side(text: str) -> int:
+    if not text.isdecimal() or not 32 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text} is no input side: give pixels from 32 to 1024.")
+    return int(text)
+
+
 def main() -> None:
     """Refit, say what came of it, save."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--size", type=int, help="input side from now on, by default the training's")
+    parser.add_argument("--size", type=_side, help="input side from now on, by default the training's")
     parser.add_argument("--norms", choices=("plain", "augmented"), default="augmented")
     parser.add_argument("--batches", type=int, default=90, help="of 64 training photos, for the norms; 0 keeps them")
     options = parser.parse_args()
@@ -80,7 +91,7 @@ def main() -> None:
     common = {"resolution": data["resolution"], "holdout": data["holdout"], "seed": 0, **data["options"]}
     train, held = (open_photos(data["dataset"], options.data, split, **common) for split in ("train", "validation"))
     made = refit(pair, train, held, size=options.size, count=options.batches, norms=options.norms)
-    for name in made.info["trained"]:
+    for name in trained(made):
         one = made.info["refit"][name]
         rates = f"{100 * one['top1']:.1f} % top-1, {100 * one['top5']:.1f} % top-5"
         print(f"{name} at {one['size']} px: {rates} of {len(held):,} validation photos")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from benchmarks.refit import batches, refit
 from foodkd.data import Photos, open_photos
 from foodkd.nets import Pair
 
+ROOT = Path(__file__).resolve().parents[2]
 AUGMENT = {"scale": [0.3, 1.0], "mixup": 0.2, "cutmix": 1.0}
 
 
@@ -61,3 +64,10 @@ def test_plain_norms_come_from_whole_photos(pair: Pair, photos: Photos) -> None:
     whole = pair.preprocessing.tensor(photos.read(torch.arange(len(photos)).numpy()), 64).flatten(1)
     plain, augmented = (next(batches(pair, photos, 64, 1, norms)).flatten(1) for norms in ("plain", "augmented"))
     assert torch.cdist(plain, whole).min(1).values.max() < 1 < torch.cdist(augmented, whole).min(1).values.min()
+
+
+def test_a_size_that_is_none_is_refused_with_what_is_allowed(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "benchmarks.refit", tiny_checkpoint, "--data", tmp_path, "--out", tmp_path / "new"]
+    ran = subprocess.run([*map(str, line), "--size", "9"], capture_output=True, text=True, cwd=ROOT)
+    assert ran.returncode == 2 and "9 is no input side: give pixels from 32 to 1024." in ran.stderr
+    assert not (tmp_path / "new").exists()
