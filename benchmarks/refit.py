@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,10 +33,14 @@ def batches(pair: Pair, photos: Photos, size: int, count: int, norms: str) -> It
     """`count` batches (64, 3, size, size) of training photos, "plain" or "augmented" as the pair's recipe says."""
     settings = Augmentation.none() if norms == "plain" else Augmentation.model_validate(pair.info["recipe"]["augment"])
     augment = Augmenter(settings, pair.preprocessing, classes=len(pair.classes))
-    order = batch_order(len(photos), BATCH, seed=0, epoch=0)[:count]
-    for step, rows in enumerate(order):
+    for step, rows in enumerate(_rows(photos, count)):
         batch = augment(photos.read(rows), photos.labels[rows], sizes=(size,), seed=0, step=step)
         yield batch.images[0].contiguous(memory_format=torch.channels_last)
+
+
+def _rows(photos: Photos, count: int) -> list[np.ndarray]:
+    """The photos of each batch: at most `count`, and no photo twice."""
+    return list(batch_order(len(photos), BATCH, seed=0, epoch=0)[:count])
 
 
 def trained(pair: Pair) -> list[str]:
@@ -51,11 +56,11 @@ def refit(pair: Pair, train: Photos, held: Photos, *, size: int | None, count: i
         train: the photos it was trained on.
         held: validation photos, for the temperature and the figures in `info["refit"]`.
         size: input side from now on; None keeps the training's.
-        count: batches of 64 photos; 0 keeps the norms.
+        count: batches of 64 photos, as far as there are so many; 0 keeps the norms.
         norms: "plain" or "augmented" photos.
     """
     networks, settings, temperatures = dict(pair.networks), dict(pair.settings), dict(pair.temperatures)
-    found: dict[str, object] = {"norms": norms if count else "kept", "photos": BATCH * count}
+    found: dict[str, object] = {"norms": norms if count else "kept", "photos": sum(map(len, _rows(train, count)))}
     labels = labels_for(pair, held)
     for name in trained(pair):
         networks[name] = copy.deepcopy(pair.networks[name])

@@ -37,6 +37,7 @@ def test_norms_are_those_of_the_batches_and_weights_stay(pair: Pair, photos: Pho
     before = _state(pair, "student")
     made = refit(pair, photos, photos, size=96, count=2, norms="augmented")
     after = _state(made, "student")
+    assert 64 <= len(photos) < 128 and made.info["refit"]["photos"] == 64  # of two batches asked for, one is there
     changed = {key for key, value in after.items() if not torch.equal(value, before[key])}
     assert changed and all(key.rsplit(".", 1)[1].startswith(("running_", "num_batches")) for key in changed)
     assert all(torch.equal(value, before[key]) for key, value in _state(pair, "student").items())
