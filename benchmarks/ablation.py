@@ -96,6 +96,7 @@ _ONE_WAY = Row(
 )
 _JOINT = Row("Joint", ("ce", "kd"), ("distill.mld=0", "distill.iam=0"))
 _FULL = Row("Joint + MLD + IAM", ("ce", "kd", "mld", "iam"), ())
+_STRONG = Row("Joint + MLD at weight 1 + IAM at weight 3", _FULL.terms, ("distill.mld=1", "distill.iam=3"), tried=True)
 
 ROWS = {
     "student-alone": Row("Student alone", ("ce",), ("distill.mode=student-alone",), (STUDENT,)),
@@ -115,6 +116,7 @@ ROWS = {
     "joint-kd-iam-3": _weighed("iam", 3.0),
     "full": _FULL,
     "full-r-1": _mutual(_FULL),
+    "full-strong-r-1": _mutual(_STRONG),
     "full-kd-3": _softer(_FULL, 3),
     "full-kd-10": _softer(_FULL, 10),
     "full-kd-3-tau-4": _softer(_FULL, 3, 4),
@@ -492,7 +494,7 @@ _HEADS = {
     "beyond_compute": "on it at equal compute",
     "beyond_one_way": "on one-way",
     "beyond_joint": "on joint",
-    "beyond_full": "on all terms with r = 0.1",
+    "beyond_full": "on the full method",
     "teacher_difference": "its gain on the teacher alone (95 %)",
 }
 

@@ -4,7 +4,7 @@
     python -m benchmarks.attention photos checkpoints/food101-64 --data DATA
     python -m benchmarks.attention faithfulness checkpoints/food101-64 --data DATA
     python -m benchmarks.attention own PAIR ... --data DATA [--called NAME ...]
-    python -m benchmarks.attention terms docs/ablation
+    python -m benchmarks.attention terms docs/ablation-tuned ...
 
 `epochs`: agreement of the maps above that of mismatched photos, by stage, at every evaluation of a run (its kept
 weights), after the points of an earlier leg (its epochs.json). `photos`: how the agreement of a photo's (a class's)
@@ -210,23 +210,20 @@ def _own(pair: Pair, data: Path) -> dict[str, Any]:
 # --- what the term does to agreement
 
 
-WITH_AND_WITHOUT = {
-    "joint-kd-iam-0.3": "joint-kd",
-    "joint-kd-iam": "joint-kd",
-    "joint-kd-iam-3": "joint-kd",
-    "full": "joint-kd-mld",
-}
-"""Rows of the ablation that differ in nothing but the IAM term."""
+WITH_AND_WITHOUT = (
+    ("joint-kd-iam-0.3", "joint-kd"),
+    ("joint-kd-iam", "joint-kd"),
+    ("joint-kd-iam-3", "joint-kd"),
+    ("full", "joint-kd-mld"),
+    ("full", "joint-kd"),
+    ("full-r-1", "joint-kd-r-1"),
+)
+"""Rows of the ablation that differ in nothing but the IAM term; the last two in MLD, too, which leaves maps alone."""
 
 
 def terms(options: argparse.Namespace) -> None:
     """Whether the IAM term raises agreement, and whether photos that gain agreement are answered better for it."""
-    runs = {(run["row"], run["seed"], run["share"]): run for run in read_runs(options.source)}
-    found = [
-        {"with": row, "without": WITH_AND_WITHOUT[row], "seed": seed, "share": share, **_raised(run, other)}
-        for (row, seed, share), run in runs.items()
-        if row in WITH_AND_WITHOUT and (other := runs.get((WITH_AND_WITHOUT[row], seed, share)))
-    ]
+    found = [one for results in options.source for one in _with_and_without(read_runs(results))]
     head = ["with the term", "without", "seed", "labels", "cosine without", "gain in cosine (95 %)"]
     head += ["gain, unrelated photos", "gain in agreement against gain in right answers (95 %)"]
     lines = [f"| {' | '.join(head)} |", "|---|---|" + "--:|" * (len(head) - 2)]
@@ -238,11 +235,22 @@ def terms(options: argparse.Namespace) -> None:
     _write(options.out, "terms", {"pairs": found}, "\n".join(lines) + "\n")
 
 
+def _with_and_without(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every run of one budget that the same run without the term stands beside."""
+    by_row = {(run["row"], run["share"], run["seed"]): run for run in runs}
+    return [
+        {"with": row, "without": other, "seed": seed, "share": share, **_raised(by_row[row, share, seed], twin)}
+        for row, other in WITH_AND_WITHOUT
+        for found, share, seed in sorted(by_row)
+        if found == row and (twin := by_row.get((other, share, seed)))
+    ]
+
+
 def _raised(run: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """One run beside the same run without the term, photo by photo."""
     cosines = [np.array(each["iam"]["per_photo"]) / 100 for each in (run, other)]
     gained = cosines[0] - cosines[1]
-    better = was_right(run).astype(float) - was_right(other)
+    better = (was_right(run).astype(float) - was_right(other))[: len(gained)]  # more photos may judge the answers
     return {
         "cosine": float(cosines[1].mean()),
         "raised": _bootstrap(lambda rows: float(gained[rows].mean()), len(gained)),
@@ -318,7 +326,7 @@ def main() -> None:
     for command, default in ((epochs, 303), (photos, 0), (faithfulness, 101), (own, 0), (terms, 0)):
         one = commands.add_parser(command.__name__)
         one.set_defaults(command=command)
-        several = {"nargs": "+"} if command is own else {}
+        several = {"nargs": "+"} if command in (own, terms) else {}
         one.add_argument("source", type=Path, help="a run folder, a checkpoint, or the ablation's results", **several)
         one.add_argument("--data", type=Path, required=command is not terms)
         one.add_argument("--out", type=Path, default=Path("docs/attention"))

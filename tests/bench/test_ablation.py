@@ -182,19 +182,22 @@ def test_a_teacher_that_learns_beside_a_student_is_compared_with_the_teacher_alo
     rights = {"student-alone": (nobody, nobody), "one-way": (nobody, nobody), "teacher-alone": (nobody, [1, 1, 0, 0])}
     rights |= {"joint-kd": ([1, 1, 1, 0], nobody), "joint-kd-r-1": ([1, 0, 0, 0], nobody)}
     rights |= {"full": ([1, 0, 0, 0], [1, 0, 0, 0]), "full-r-1": ([1, 1, 0, 0], [1, 1, 1, 0])}
+    rights |= {"full-strong-r-1": ([1, 0, 0, 0], [1, 1, 0, 0])}
     _keep(tmp_path, rights)
     made = ablation.table(tmp_path)
     rows = {row["row"]: row for row in made["rows"]}
     assert {name: row["teacher_difference"] and row["teacher_difference"]["mean"] for name, row in rows.items()} == {
         **dict.fromkeys(("student-alone", "one-way", "teacher-alone")),
-        **{"joint-kd": -0.5, "joint-kd-r-1": -0.5, "full": -0.25, "full-r-1": 0.25},
+        **{"joint-kd": -0.5, "joint-kd-r-1": -0.5, "full": -0.25, "full-r-1": 0.25, "full-strong-r-1": 0.0},
     }
     # What the terms add is asked among rows that treat the teacher alike.
     on_joint = {name: (row["beyond_joint"]["to"], row["beyond_joint"]["mean"]) for name, row in rows.items()
                 if row["beyond_joint"]}  # fmt: skip
     assert on_joint == {"joint-kd-r-1": ("joint-kd", -0.5), "full": ("joint-kd", -0.5),
-                        "full-r-1": ("joint-kd-r-1", 0.25)}  # fmt: skip
+                        "full-r-1": ("joint-kd-r-1", 0.25), "full-strong-r-1": ("joint-kd-r-1", 0.0)}  # fmt: skip
     assert rows["full-r-1"]["beyond_full"]["mean"] == 0.25 and rows["full"]["beyond_full"] is None
+    strong = rows["full-strong-r-1"]
+    assert (strong["beyond_full"]["to"], strong["beyond_full"]["mean"]) == ("full-r-1", -0.25)
     said = ablation.markdown(made)
     assert "its gain on the teacher alone (95 %)" in said and "on it at equal compute" not in said
     assert len({line.count("|") for line in said.splitlines()}) == 1

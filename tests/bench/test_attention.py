@@ -29,12 +29,14 @@ def _run(row: str, cosines: list[float], right: list[int], *, mismatched: float)
 def test_the_gain_of_the_term_is_that_of_runs_that_differ_in_nothing_else(tmp_path: Path) -> None:
     runs = [
         _run("joint-kd", [0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1], mismatched=0.1),
-        _run("joint-kd-iam", [0.6, 0.7, 0.3, 0.4], [1, 1, 1, 1], mismatched=0.15),
+        _run(
+            "joint-kd-iam", [0.6, 0.7, 0.3, 0.4], [1, 1, 1, 1, 0, 0], mismatched=0.15
+        ),  # two more photos judge its answers
         _run("full", [0.5] * 4, [1] * 4, mismatched=0.1),  # nothing to be compared with: no row for it
     ]
     for number, run in enumerate(runs):
         (tmp_path / f"0.1-{number}-x.json").write_text(json.dumps(run))
-    attention.terms(argparse.Namespace(source=tmp_path, out=tmp_path / "out"))
+    attention.terms(argparse.Namespace(source=[tmp_path], out=tmp_path / "out"))
     (found,) = json.loads((tmp_path / "out" / "terms.json").read_text())["pairs"]
     assert (found["with"], found["without"], found["seed"], found["share"]) == ("joint-kd-iam", "joint-kd", 3, 0.1)
     assert found["cosine"] == pytest.approx(0.25) and found["raised"]["value"] == pytest.approx(0.25)
