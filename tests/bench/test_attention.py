@@ -32,7 +32,7 @@ def test_the_gain_of_the_term_is_that_of_runs_that_differ_in_nothing_else(tmp_pa
         _run(
             "joint-kd-iam", [0.6, 0.7, 0.3, 0.4], [1, 1, 1, 1, 0, 0], mismatched=0.15
         ),  # two more photos judge its answers
-        _run("full", [0.5] * 4, [1] * 4, mismatched=0.1),  # nothing to be compared with: no row for it
+        _run("full-r-1", [0.5] * 4, [1] * 4, mismatched=0.1),  # nothing to be compared with: no row for it
     ]
     for number, run in enumerate(runs):
         (tmp_path / f"0.1-{number}-x.json").write_text(json.dumps(run))
