@@ -96,6 +96,7 @@ _ONE_WAY = Row(
 )
 _JOINT = Row("Joint", ("ce", "kd"), ("distill.mld=0", "distill.iam=0"))
 _FULL = Row("Joint + MLD + IAM", ("ce", "kd", "mld", "iam"), ())
+_OWN = Row("Joint + MLD + IAM of the photo's own part", _FULL.terms, ("distill.iam_own=true",), tried=True)
 _STRONG = Row("Joint + MLD at weight 1 + IAM at weight 3", _FULL.terms, ("distill.mld=1", "distill.iam=3"), tried=True)
 
 ROWS = {
@@ -116,6 +117,8 @@ ROWS = {
     "joint-kd-iam-3": _weighed("iam", 3.0),
     "full": _FULL,
     "full-r-1": _mutual(_FULL),
+    "full-own": _OWN,
+    "full-own-r-1": _mutual(_OWN),
     "full-strong-r-1": _mutual(_STRONG),
     "full-kd-3": _softer(_FULL, 3),
     "full-kd-10": _softer(_FULL, 10),

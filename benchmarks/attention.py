@@ -216,9 +216,11 @@ WITH_AND_WITHOUT = (
     ("joint-kd-iam-3", "joint-kd"),
     ("full", "joint-kd-mld"),
     ("full", "joint-kd"),
+    ("full-own", "joint-kd"),
     ("full-r-1", "joint-kd-r-1"),
+    ("full-own-r-1", "joint-kd-r-1"),
 )
-"""Rows of the ablation that differ in nothing but the IAM term; the last two in MLD, too, which leaves maps alone."""
+"""Rows of the ablation that differ in nothing but the IAM term; the last four in MLD, too, which leaves maps alone."""
 
 
 def terms(options: argparse.Namespace) -> None:

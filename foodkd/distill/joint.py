@@ -38,6 +38,8 @@ class DistillSettings(BaseModel):
         iam: g.
         iam_classes: maps of the label only, of the teacher's "top" n, or of "all" classes.
         iam_top: n.
+        iam_own: compare each map less the mean map of its batch: only what is the photo's own, not what all photos
+            share. A batch of one photo has nothing of its own.
         iam_into_head: let the term's gradient also reach the last linear layer.
         iam_floor: root mean square below which a map contributes nothing.
         iam_mixed: "mix" weighs the labels' maps of mixed photos, "skip" leaves such photos out.
@@ -62,6 +64,7 @@ class DistillSettings(BaseModel):
     iam: float = Field(default=1.0, ge=0)
     iam_classes: IamClasses = "label"
     iam_top: int = Field(default=5, ge=1)
+    iam_own: bool = False
     iam_into_head: bool = False
     iam_floor: float = Field(default=1e-4, gt=0)
     iam_mixed: Literal["mix", "skip"] = "mix"
@@ -233,7 +236,8 @@ class JointDistiller(nn.Module):
         for name, tapped, matrix in zip(("teacher", "student"), (teacher, student), onto, strict=True):
             weight = self._network(name).head_weight
             weight = weight if s.iam_into_head else weight.detach()
-            maps.append(_onto(matrix, losses.instance_maps(tapped.stages[-1], weight, wanted)))
+            found = _onto(matrix, losses.instance_maps(tapped.stages[-1], weight, wanted))
+            maps.append(found - found.mean(0) if s.iam_own else found)
         if targets.is_floating_point() and s.iam_mixed == "skip":
             pure = (targets.max(1).values == 1)[:, None, None]
             maps = [m * pure for m in maps]  # an all-zero map contributes nothing

@@ -133,6 +133,11 @@ def _possible(pair: Pair, settings: DistillSettings) -> tuple[DistillSettings, t
     if settings.iam > 0 and not all(network.additive for network in networks):
         changed["iam"] = 0.0
         missing.append(("iam", "a network's head does more than average, so it has no class activation map"))
+    elif settings.iam > 0 and settings.iam_own:
+        changed["iam"] = 0.0
+        missing.append(
+            ("iam", "it compares what is the photo's own beside the others of a batch, and this is one photo")
+        )
     return settings.model_copy(update=changed), tuple(missing)
 
 

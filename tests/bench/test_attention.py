@@ -28,10 +28,9 @@ def _run(row: str, cosines: list[float], right: list[int], *, mismatched: float)
 
 def test_the_gain_of_the_term_is_that_of_runs_that_differ_in_nothing_else(tmp_path: Path) -> None:
     runs = [
-        _run("joint-kd", [0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1], mismatched=0.1),
-        _run(
-            "joint-kd-iam", [0.6, 0.7, 0.3, 0.4], [1, 1, 1, 1, 0, 0], mismatched=0.15
-        ),  # two more photos judge its answers
+        # Six photos judge the answers, four of them the maps, too.
+        _run("joint-kd", [0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1, 1, 0], mismatched=0.1),
+        _run("joint-kd-iam", [0.6, 0.7, 0.3, 0.4], [1, 1, 1, 1, 0, 1], mismatched=0.15),
         _run("full-r-1", [0.5] * 4, [1] * 4, mismatched=0.1),  # nothing to be compared with: no row for it
     ]
     for number, run in enumerate(runs):

@@ -272,10 +272,11 @@ def test_feature_matching_against_numpy(distiller: Distiller, images: Tensor, la
         assert terms[f"mld/{i}"].item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_maps_of_networks_with_other_grids_against_numpy(images: Tensor, labels: Tensor) -> None:
+@pytest.mark.parametrize("less_mean", [False, True])
+def test_maps_of_networks_with_other_grids_against_numpy(images: Tensor, labels: Tensor, less_mean: bool) -> None:
     """A teacher at twice the input side: resampled by NumPy's own interpolation."""
     large = torch.nn.functional.interpolate(images, scale_factor=2, mode="bilinear")
-    off = DistillSettings(kd=0, mld=0, iam=1, iam_ramp=0, reverse=0)
+    off = DistillSettings(kd=0, mld=0, iam=1, iam_ramp=0, reverse=0, iam_own=less_mean)
     joint = JointDistiller(toy(8, 3, seed=1), toy(4, 5, seed=2), off, sizes=(2 * SIZE, SIZE)).eval()
     found = joint((large, images), labels)["iam"].item()
     flat, cells = [], []
@@ -289,7 +290,22 @@ def test_maps_of_networks_with_other_grids_against_numpy(images: Tensor, labels:
         np.stack([reference.resampled(one[0], own, places).ravel() for one in maps])[:, None]
         for maps, own in zip(flat, cells, strict=True)
     ]
+    if less_mean:
+        resampled = [one - one.mean(0) for one in resampled]
     assert found == pytest.approx(reference.distance(*resampled, centred=True), abs=1e-3)
+
+
+def test_photos_that_are_all_alike_have_nothing_of_their_own(
+    distiller: Distiller, images: Tensor, labels: Tensor
+) -> None:
+    alike = images[:1].repeat(len(images), 1, 1, 1), labels[:1].repeat(len(labels))
+    assert distiller(iam=1.0).eval()(*alike)["iam"] > 0.01
+    for given_ in (alike, (images[:1], labels[:1])):
+        joint = distiller(iam=1.0, iam_own=True).eval()
+        found = joint(*given_)
+        found["loss"].backward()
+        assert found["iam"] == 0
+        assert all(p.grad is None or p.grad.isfinite().all() for p in joint.parameters())
 
 
 # Mixed photos.

@@ -119,6 +119,8 @@ def test_what_can_not_be_shown_is_named(tiny_pair: Pair, photo: np.ndarray) -> N
     assert [name for name, _ in found.missing] == ["mld"] and not any("mld" in name for name in values(found))
     projected = photo_terms(with_recipe(tiny_pair, mld_form="features"), photo, 0)
     assert [name for name, _ in projected.missing] == ["mld"] and "projections" in projected.missing[0][1]
+    alone = photo_terms(with_recipe(tiny_pair, iam_own=True), photo, 0)
+    assert [name for name, _ in alone.missing] == ["iam"] and "iam" not in values(alone)
     assert "ce_teacher" in values(photo_terms(with_recipe(tiny_pair, mode="student-alone"), photo, 0))
 
 
