@@ -51,8 +51,8 @@ class Row(BaseModel):
     """One way to train, and how far its student is ahead of others, each of the same share of the labels.
 
     `difference` is to the student alone, `beyond_compute` to the student alone with as much compute, `beyond_one_way`
-    to the student of a frozen teacher, `teacher_difference` of the teacher to the teacher alone; None where that was
-    not trained.
+    to the student of a frozen teacher, `beyond_joint` to that of joint training on the answers, `teacher_difference` of
+    the teacher to the teacher alone; None where that was not trained.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,6 +68,7 @@ class Row(BaseModel):
     difference: Difference | None = None
     beyond_compute: Difference | None = None
     beyond_one_way: Difference | None = None
+    beyond_joint: Difference | None = None
     teacher_difference: Difference | None = None
 
 

@@ -15,6 +15,7 @@ COMMAND = "python -m benchmarks.ablation --help"
 HEADS = ("Student right", "More than alone", "Teacher right", "Maps agree")
 NONE = "–"
 FULL = "full"  # the row of all terms
+ADDED = ("mld", "iam")  # the terms that the method has beside learning from the answers
 CHIPS = {"ce": "labels", "kd": "answers (KD)", "mld": "stages (MLD)", "iam": "places (IAM)"}
 
 
@@ -65,7 +66,9 @@ def _one_table(found: Ablation, ends: tuple[float, float], *, titled: bool) -> s
 
 def _verdicts(found: Ablation) -> str:
     """What the whole method bought, a sentence for each share of the labels that it was tried with."""
-    said = [_verdict(row) for row in found.rows if row.row == FULL and row.difference]
+    said = [
+        _verdict(row) + _what_terms_add(found, row.share) for row in found.rows if row.row == FULL and row.difference
+    ]
     return "".join(f'<p class="fk-bought">{sentence}</p>' for sentence in said)
 
 
@@ -81,6 +84,25 @@ def _verdict(row: Row) -> str:
     own = row.teacher_difference
     teacher = f" Its teacher is right {_how_often(own, 'the teacher alone')}." if own else ""
     return f"With {_labels(row.share)}, a student that learned with a teacher is right {clauses}.{teacher}"
+
+
+def _what_terms_add(found: Ablation, share: float) -> str:
+    """What the terms beside the answers are worth, of the first row that stands beside the same row without them."""
+    titles = {row.row: row.title for row in found.rows if row.share == share}
+    for row in found.rows:
+        d = row.beyond_joint
+        if row.share == share and set(ADDED) <= set(row.terms) and d is not None and d.to in titles:
+            return f" To \N{LEFT DOUBLE QUOTATION MARK}{w.text(titles[d.to])}\N{RIGHT DOUBLE QUOTATION MARK} {_add(d)}"
+    return ""
+
+
+def _add(d: Difference) -> str:
+    low, high = 100 * d.low, 100 * d.high
+    if low <= 0 <= high:
+        between = f"{w.signed(low, digits=1)} to {w.signed(high, digits=1)} points{_one_seed(d)}"
+        return f"stages and places add <b>nothing that can be told</b> from chance ({between})."
+    words = f"stages and places together make a difference of <b>{w.signed(100 * d.mean, digits=1)} points</b>"
+    return f"{words} ({w.signed(low, digits=1)} to {w.signed(high, digits=1)}{_one_seed(d)})."
 
 
 def _how_often(d: Difference, other: str) -> str:

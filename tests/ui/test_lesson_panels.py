@@ -351,6 +351,31 @@ def test_a_sentence_says_what_the_teacher_was_worth(beside: Board, view: View) -
     assert "+2.0 on itself alone</small><small>+1.1 to +3.1</small>" in panel
 
 
+def test_a_sentence_says_what_the_terms_were_worth(beside: Board, view: View) -> None:
+    assert beside.desk.pair.path is not None
+    joint = {"row": "joint-kd", "title": "Joint", "terms": ["ce", "kd"], "share": 1.0}
+    full = ROWS[1] | {"share": 1.0, "terms": ["ce", "kd", "mld", "iam"], "difference": _gap(0.03, 0.01, 0.05)}
+
+    def said(low: float, high: float, to: str = "joint-kd") -> str:
+        rows = [joint, full | {"beyond_joint": _gap((low + high) / 2, low, high) | {"to": to}}]
+        content = {"format": 1, "command": "python x", "setting": "On few photos.", "rows": rows}
+        (beside.desk.pair.path / "ablation.json").write_text(json.dumps(content))  # type: ignore[operator]
+        (sentence,) = re.findall(
+            r'<p class="fk-bought">(.*?)</p>', lesson.lesson_panel(Board(beside.desk), at(view, step=5))
+        )
+        return str(sentence)
+
+    assert said(-0.01, 0.007).endswith(
+        "To \N{LEFT DOUBLE QUOTATION MARK}Joint\N{RIGHT DOUBLE QUOTATION MARK} stages and places add <b>nothing "
+        "that can be told</b> from chance (\N{MINUS SIGN}1.0 to +0.7 points)."
+    )
+    assert said(0.01, 0.03).endswith("a difference of <b>+2.0 points</b> (+1.0 to +3.0).")
+    assert said(-0.03, -0.01).endswith(
+        "a difference of <b>\N{MINUS SIGN}2.0 points</b> (\N{MINUS SIGN}3.0 to \N{MINUS SIGN}1.0)."
+    )
+    assert "stages and places" not in said(0.01, 0.03, to="another")  # a row that is not there can't be named
+
+
 def _gap(mean: float, low: float, high: float) -> dict[str, Any]:
     return {"to": "another", "mean": mean, "low": low, "high": high}
 
