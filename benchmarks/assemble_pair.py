@@ -4,10 +4,9 @@
     python -m benchmarks.predict runs/joint/last student --data DATA --out runs/logits/student.npz
     python -m benchmarks.predict runs/alone/last student --data DATA --out runs/logits/student-alone.npz
     python -m benchmarks.assemble_pair runs/joint/last --alone runs/alone/last --data DATA --logits runs/logits \\
-        --out checkpoints/food101-64 [--taught runs/taught/last] [--began-with PAIR ...]
+        --out checkpoints/food101-64 [--began-with PAIR ...]
 
 Takes teacher, student and auxiliary classifiers from the joint run and the student that learned alone from the other.
-A teacher that learned on from its student afterwards (benchmarks.roles) comes from that run, where it is the student.
 Agreement of the maps is measured on validation photos, accuracy on the whole official test split, by the code behind
 `foodkd evaluate`. What all networks answered on that split goes with the pair, as answers.npz; what else lay beside an
 earlier pair there (model card, ablation, playback) stays. Runs that went on from other checkpoints name them, first to
@@ -41,42 +40,19 @@ TRAINED = ("recipe", "starting_weights", "training", "averaged", "refit")
 BESIDE = ("README.md", "ablation.json", "playback.npz")
 
 
-def assemble(joint: Path, alone: Path, began_with: Sequence[Path] = (), taught: Path | None = None) -> Pair:
+def assemble(joint: Path, alone: Path, began_with: Sequence[Path] = ()) -> Pair:
     """The joint run's pair with the lone student beside it, and how each of the three was trained, all legs of it."""
     pair, other = Pair.load(joint), Pair.load(alone)
-    further = with_teacher(pair, Pair.load(taught)) if taught is not None else {}
     settings = {**pair.settings, "student-alone": other.settings["student"]}
     networks = {**pair.networks, "student-alone": other.networks["student"]}
     temperatures = {**pair.temperatures, "student-alone": other.temperatures["student"]}
     info: dict[str, Any] = {key: pair.info[key] for key in TRAINED if key in pair.info}
     info["student-alone"] = {key: other.info[key] for key in TRAINED if key in other.info}
-    info |= further
     for path in began_with:
         before = Pair.load(path).info
         own = {key: before[key] for key in (*TRAINED, "student-alone", "metrics") if key in before}
         info["earlier"] = [*info.get("earlier", []), *before.get("earlier", []), own]
     return Pair(pair.classes, pair.preprocessing, networks, settings, pair.auxiliary, temperatures, info)
-
-
-def with_teacher(pair: Pair, taught: Pair) -> dict[str, Any]:
-    """Give the pair the teacher that learned on from the pair's student, in place; returns what is to be told of it.
-
-    Raises:
-        FoodkdError: it learned from another network, or is another network than the pair's teacher.
-    """
-    own, guide = pair.networks["student"].state_dict(), taught.networks["teacher"].state_dict()
-    if own.keys() != guide.keys() or not all(torch.equal(own[key].half(), guide[key].half()) for key in own):
-        raise FoodkdError(f"{taught.path} was not taught by the student of {pair.path}; give the run that was.")
-    before, after = pair.settings["teacher"], taught.settings["student"]
-    if before.model_copy(update={"size": after.size}) != after:
-        raise FoodkdError(
-            f"{taught.path} trained another network than the teacher of {pair.path}; give the run that did."
-        )
-    pair.networks["teacher"], pair.settings["teacher"] = taught.networks["student"], after
-    pair.temperatures["teacher"] = taught.temperatures["student"]
-    if "student" in taught.auxiliary:
-        pair.auxiliary["teacher"] = taught.auxiliary["student"]
-    return {"taught-by-student": {key: taught.info[key] for key in TRAINED if key in taught.info}}
 
 
 def map_agreement(pair: Pair, photos: Photos) -> dict[str, Any]:
@@ -111,10 +87,9 @@ def main() -> None:
     for option in ("--alone", "--data", "--logits", "--out"):
         parser.add_argument(option, type=Path, required=True)
     parser.add_argument("--began-with", type=Path, nargs="+", default=[], help="what the runs went on from, in order")
-    parser.add_argument("--taught", type=Path, help="run in which the teacher learned on from the student")
     options = parser.parse_args()
     beside = {name: (options.out / name).read_bytes() for name in BESIDE if (options.out / name).is_file()}
-    assemble(options.joint, options.alone, options.began_with, options.taught).save(options.out, replace=True)
+    assemble(options.joint, options.alone, options.began_with).save(options.out, replace=True)
     pair = Pair.load(options.out)  # what is measured is what ships: the fp16 weights
     logits, labels, ids = kept_logits(pair, options.logits)
     pair.info["metrics"] = judge(pair, logits, labels)

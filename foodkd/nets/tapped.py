@@ -68,7 +68,6 @@ class TappedClassifier(nn.Module):
         own = [module.p for module in network.modules() if isinstance(module, nn.Dropout)]
         self.dropout = nn.Dropout(dropout if dropout is not None else own[-1] if own else 0.0)
         self._frozen: tuple[nn.Module, ...] = ()
-        self._norms: tuple[nn.Module, ...] = ()
         self._traces: dict[int, Trace] = {}
 
     @property
@@ -126,23 +125,15 @@ class TappedClassifier(nn.Module):
             block.requires_grad_(False)
         self.train(self.training)
 
-    def freeze_norms(self) -> None:
-        """Keep every batch norm's statistics as they are, and use them in every mode; scales and shifts still learn.
-
-        Training then goes on from exactly the function that was measured, whatever a small batch holds.
-        """
-        self._norms = tuple(m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
-        self.train(self.training)
-
     @property
     def frozen(self) -> list[nn.Module]:
         """Every module that `freeze` froze."""
         return [module for block in self._frozen for module in block.modules()]
 
     def train(self, mode: bool = True) -> TappedClassifier:
-        """Set the mode of every part; frozen stages and norms stay in eval."""
+        """Set the mode of every part; frozen stages stay in eval."""
         super().train(mode)
-        for block in (*getattr(self, "_frozen", ()), *getattr(self, "_norms", ())):
+        for block in getattr(self, "_frozen", ()):
             block.eval()
         return self
 

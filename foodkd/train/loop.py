@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -110,9 +110,6 @@ class Trainer:
                 network.geometry(size)
         teacher.freeze(recipe.teacher_learning.frozen_stages)
         student.freeze(recipe.student_learning.frozen_stages)
-        for network, learning in ((teacher, recipe.teacher_learning), (student, recipe.student_learning)):
-            if learning.frozen_norms:
-                network.freeze_norms()
         # The smallest sizes: a term with no cells to compare there would teach nothing for most steps.
         sizes = self._sizes(0.0)
         precision = (recipe.teacher_learning.precision, recipe.student_learning.precision)
@@ -169,7 +166,7 @@ class Trainer:
     def run_all(self) -> None:
         """Every step that is left, with evaluations and saves on the way."""
         if self.step == 0:
-            self._recalibrate(self.distiller, self.recipe.train.recalibrate, "augmented", self.trained)
+            self._recalibrate(self.distiller, self.recipe.train.recalibrate, "augmented")
         saved = time.monotonic()
         self.distiller.train()
         for step, photos, labels in self._reads():
@@ -231,10 +228,10 @@ class Trainer:
                 tensors = ([averages[key] for key in moving], [current[key] for key in moving])
                 averaged(self.recipe.train.ema, *tensors, self.step)
 
-    def _recalibrate(self, distiller: JointDistiller, count: int, photos: str, names: Sequence[str]) -> None:
-        """Measure these networks' batch norms on the first batches of training photos, "plain" or "augmented"."""
+    def _recalibrate(self, distiller: JointDistiller, count: int, photos: str) -> None:
+        """Measure the batch norms on the first batches of training photos, "plain" or "augmented"."""
         for index, name in enumerate(("teacher", "student")):
-            if count and name in names:
+            if count and name in self.trained:
                 low = self.distiller.precision[index] == "bfloat16"
                 with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=low):
                     recalibrate(distiller.networks[name], self._inputs(index, count, photos))
@@ -255,8 +252,7 @@ class Trainer:
     def _evaluate(self) -> None:
         if self.accelerator.is_main_process:
             judged = copy.deepcopy(self.average or self.distiller).eval()
-            moving = [n for n in self.trained if not getattr(self.recipe, f"{n}_learning").frozen_norms]
-            self._recalibrate(judged, self.recipe.train.norm_batches, self.recipe.train.norm_photos, moving)
+            self._recalibrate(judged, self.recipe.train.norm_batches, self.recipe.train.norm_photos)
             line: dict[str, Any] = {"step": self.step, "epoch": self.step / self.per_epoch, **self.report.means()}
             temperatures = {name: self._judge(judged, name, line) for name in self.judged}
             self.history.append(line)

@@ -67,8 +67,6 @@ class LearningSettings(_Settings):
         weight_decay: on weights, not on biases or norms.
         clip: largest norm of the gradient, per network; 0 for none.
         frozen_stages: the first stages that stay as they started; fine-tuning is a quarter faster with one.
-        frozen_norms: batch norms keep the statistics they start with, as they do afterwards, instead of taking each
-            batch's own: for fine-tuning a network whose norms have been measured. Not with `train.coarse`.
         precision: of its passes. bfloat16 helps networks of dense convolutions and hurts depthwise ones on CPUs.
     """
 
@@ -77,7 +75,6 @@ class LearningSettings(_Settings):
     weight_decay: float = Field(default=0.02, ge=0)
     clip: float = Field(default=2.0, ge=0)
     frozen_stages: int = Field(default=0, ge=0, le=4)
-    frozen_norms: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -147,16 +144,6 @@ class Recipe(_Settings):
     def _a_frozen_teacher_knows_something(self) -> Recipe:
         if self.distill.mode == "one-way" and self.teacher_checkpoint is None:
             raise ValueError('distill.mode = "one-way" needs teacher_checkpoint: a folder with a trained teacher')
-        return self
-
-    @model_validator(mode="after")
-    def _frozen_norms_meet_one_size(self) -> Recipe:
-        for name in ("teacher", "student"):
-            if getattr(self, f"{name}_learning").frozen_norms and self.train.coarse > 0:
-                raise ValueError(
-                    f"{name}_learning.frozen_norms = true: norms measured at one input size serve no other; set "
-                    "train.coarse = 0"
-                )
         return self
 
 

@@ -269,7 +269,7 @@ def mean_of_first(network: torch.nn.Module, batches: list[torch.Tensor]) -> torc
 def test_recalibration_measures_the_training_photos(tiny: Tiny, tmp_path: Path) -> None:
     taught = trainer(tiny(), tmp_path / "run")
     network = taught.distiller.networks["student"]
-    taught._recalibrate(taught.distiller, 3, "augmented", ("teacher", "student"))
+    taught._recalibrate(taught.distiller, 3, "augmented")
     inputs = [taught._batch(s, *taught._read(s), 1.0).images[1] for s in range(3)]
     first = first_norm(network)
     assert torch.allclose(first.running_mean, mean_of_first(network, inputs), atol=1e-5)
@@ -295,23 +295,6 @@ def test_what_is_judged_is_measured_on_photos_as_asked_for(
     found = first_norm(network).running_mean
     alike = {key: torch.allclose(found, mean_of_first(network, x), atol=1e-5) for key, x in inputs.items()}
     assert alike == {key: key == photos for key in inputs}
-
-
-def test_frozen_norms_stay_as_they_started_through_a_whole_run(tiny: Tiny, tmp_path: Path) -> None:
-    frozen = tiny("teacher_learning.frozen_norms=true", "train.norm_batches=1", "train.coarse=0")
-    taught = trainer(frozen, tmp_path / "run")
-    started = {
-        name: first_norm(taught.distiller.networks[name]).running_mean.clone() for name in ("teacher", "student")
-    }
-    taught.run_all()
-    for networks in (taught.distiller.networks, Pair.load(tmp_path / "run" / "last").networks):
-        stayed = {name: torch.equal(first_norm(networks[name]).running_mean, mean) for name, mean in started.items()}
-        assert stayed == {"teacher": True, "student": False}
-
-
-def test_frozen_norms_meet_one_input_size(tiny: Tiny) -> None:
-    with pytest.raises(FoodkdError, match=r"student_learning\.frozen_norms = true.*set train\.coarse = 0"):
-        tiny("student_learning.frozen_norms=true", "train.coarse=0.5")
 
 
 def test_a_loss_that_is_no_number_ends_in_a_sentence(
