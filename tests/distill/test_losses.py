@@ -71,6 +71,18 @@ def test_the_gradient_keeps_its_size_when_the_temperature_grows() -> None:
     assert sizes[0] == pytest.approx(sizes[1], rel=0.05)
 
 
+@given(logit_pairs(), st.floats(0.5, 10))
+@quick
+def test_learning_from_the_mean_of_both_answers_is_learning_from_the_other_at_half_the_weight(
+    pair: tuple, temperature: float
+) -> None:
+    other, learner = t(pair[0]), t(pair[1]).requires_grad_()
+    softened = [torch.log_softmax(z.detach() / temperature, 1) for z in (other, learner)]
+    mean = temperature * (torch.logaddexp(*softened) - np.log(2))  # logits whose softened answer is the mean
+    gradients = [torch.autograd.grad(divergence(z, learner, temperature), learner)[0] for z in (mean, other)]
+    torch.testing.assert_close(gradients[0], gradients[1] / 2, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("reverse", [0.0, 0.3])
 @pytest.mark.parametrize("term", ["divergence", "features", "maps"])
 def test_a_network_moves_only_where_it_learns(term: str, reverse: float) -> None:
