@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.refit import batches, refit
 from foodkd.data import Photos, open_photos
+from foodkd.errors import FoodkdError
 from foodkd.nets import Pair
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +36,7 @@ def _state(pair: Pair, name: str) -> dict[str, torch.Tensor]:
 
 def test_norms_are_those_of_the_batches_and_weights_stay(pair: Pair, photos: Photos) -> None:
     before = _state(pair, "student")
-    made = refit(pair, photos, photos, size=96, count=2, norms="augmented")
+    made = refit(pair, photos, photos, sizes={"student": 96}, count=2, norms="augmented")
     after = _state(made, "student")
     assert 64 <= len(photos) < 128 and made.info["refit"]["photos"] == 64  # of two batches asked for, one is there
     changed = {key for key, value in after.items() if not torch.equal(value, before[key])}
@@ -48,7 +49,7 @@ def test_norms_are_those_of_the_batches_and_weights_stay(pair: Pair, photos: Pho
 
 
 def test_photos_are_seen_at_the_new_size_and_only_by_what_was_trained(pair: Pair, photos: Photos) -> None:
-    made = refit(pair, photos, photos, size=96, count=0, norms="plain")
+    made = refit(pair, photos, photos, sizes={"student": 96}, count=0, norms="plain")
     assert (made.sizes["student"], made.sizes["teacher"]) == (96, pair.sizes["teacher"])
     assert made.networks["teacher"] is pair.networks["teacher"]
     found = made.info["refit"]
@@ -61,6 +62,18 @@ def test_photos_are_seen_at_the_new_size_and_only_by_what_was_trained(pair: Pair
     assert torch.allclose(seen, pair.networks["student"](larger).logits, atol=1e-4)
 
 
+def test_each_network_has_a_size_of_its_own(pair: Pair, photos: Photos) -> None:
+    pair.info["trained"] = ["teacher", "student"]
+    made = refit(pair, photos, photos, sizes={"teacher": 80}, count=0, norms="plain")
+    assert (made.sizes["teacher"], made.sizes["student"]) == (80, pair.sizes["student"])
+    assert made.info["refit"]["teacher"]["size"] == 80 and pair.sizes["teacher"] != 80
+
+
+def test_a_size_for_a_network_that_was_not_trained_is_refused(pair: Pair, photos: Photos) -> None:
+    with pytest.raises(FoodkdError, match=r"did not train the teacher, only the student; give no size for it"):
+        refit(pair, photos, photos, sizes={"teacher": 80}, count=0, norms="plain")
+
+
 def test_plain_norms_come_from_whole_photos(pair: Pair, photos: Photos) -> None:
     whole = pair.preprocessing.tensor(photos.read(torch.arange(len(photos)).numpy()), 64).flatten(1)
     plain, augmented = (next(batches(pair, photos, 64, 1, norms)).flatten(1) for norms in ("plain", "augmented"))
@@ -69,6 +82,6 @@ def test_plain_norms_come_from_whole_photos(pair: Pair, photos: Photos) -> None:
 
 def test_a_size_that_is_none_is_refused_with_what_is_allowed(tiny_checkpoint: Path, tmp_path: Path) -> None:
     line = [sys.executable, "-m", "benchmarks.refit", tiny_checkpoint, "--data", tmp_path, "--out", tmp_path / "new"]
-    ran = subprocess.run([*map(str, line), "--size", "9"], capture_output=True, text=True, cwd=ROOT)
+    ran = subprocess.run([*map(str, line), "--student-size", "9"], capture_output=True, text=True, cwd=ROOT)
     assert ran.returncode == 2 and "9 is no input side: give pixels from 32 to 1024." in ran.stderr
     assert not (tmp_path / "new").exists()
