@@ -47,7 +47,7 @@ def percent_axis(title: str, high: float = 1.0) -> Axis:
     """From 0 % to a round number at or above `high`."""
     _, top, step = _round_ends(0.0, min(1.0, max(high, 0.01)))
     marks = np.arange(0, top + step / 2, step)
-    digits = 0 if step >= 0.01 else 1
+    digits = _decimals(100 * step)
     return Axis(
         0.0, top, tuple((float(mark), f"{100 * mark:.{digits}f}\N{NARROW NO-BREAK SPACE}%") for mark in marks), title
     )
@@ -56,10 +56,15 @@ def percent_axis(title: str, high: float = 1.0) -> Axis:
 def number_axis(title: str, low: float, high: float) -> Axis:
     """Between round numbers around `low` and `high`."""
     bottom, top, step = _round_ends(low, high)
-    digits = max(0, -floor(log10(step)))
+    digits = _decimals(step)
     marks = np.arange(bottom, top + step / 2, step)
     named = tuple((float(mark), f"{mark + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")) for mark in marks)
     return Axis(bottom, top, named, title)
+
+
+def _decimals(step: float) -> int:
+    """How many decimals write multiples of a step in full: 0.25 needs two."""
+    return next(digits for digits in range(12) if abs(round(step, digits) - step) <= 1e-6 * step)
 
 
 def _round_ends(low: float, high: float) -> tuple[float, float, float]:

@@ -235,12 +235,23 @@ def test_axes_end_at_round_numbers_around_the_values(low: float, span: float) ->
     places = [place for place, _ in axis.ticks]
     assert 2 <= len(places) <= 8 and places[0] == pytest.approx(axis.low)
     assert places[-1] == pytest.approx(axis.high, abs=slack) and len({name for _, name in axis.ticks}) == len(places)
+    step = places[1] - places[0]
+    for place, name in axis.ticks:  # 0.75 is no 0.8
+        assert float(name.replace("\N{MINUS SIGN}", "-")) == pytest.approx(place, abs=1e-3 * step)
 
 
 @pytest.mark.parametrize(("top", "high"), [(1.0, 1.0), (0.13, 0.15), (0.0, 0.01), (0.52, 0.6)])
 def test_probabilities_start_at_nothing_and_end_at_or_above_the_largest(top: float, high: float) -> None:
     axis = charts.percent_axis("probability", top)
     assert axis.low == 0 and axis.high == pytest.approx(high)
+    for place, name in axis.ticks:  # 2.5 % is no 2 %
+        assert float(name.split("\N{NARROW NO-BREAK SPACE}")[0]) == pytest.approx(100 * place)
+
+
+@given(st.floats(0, 1))
+def test_percentages_are_written_in_full(top: float) -> None:
+    for place, name in charts.percent_axis("probability", top).ticks:
+        assert float(name.split("\N{NARROW NO-BREAK SPACE}")[0]) == pytest.approx(100 * place, abs=1e-6)
 
 
 def test_a_chart_places_its_points_and_says_them() -> None:
